@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Transactions, the lock and the checkpoints of one SQLite connection; see
+ * sqlite_db.h for the idea. Opening is in sqlite_open.c.
+ *
+ * Concurrency: a connection belongs to one thread. Between connections and
+ * processes the flock on PATH-lock orders writers; flock has no timeout, so a
+ * waiter tries again and again: first yielding, since the lock is typically held
+ * for a fraction of a millisecond, then with short sleeps.
+ */
+
+#include "sqlite_db.h"
+
+#include "status.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+
+enum {
+	LOCK_YIELDS = 32,          /* tries before the first sleep */
+	LOCK_PAUSE_MIN_NS = 50000, /* the first sleep, doubled until */
+	LOCK_PAUSE_MAX_NS = 400000
+};
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+swm_status swm_db_lock(struct swm_db *db, struct swm_error *err)
+{
+	int64_t deadline_ms = 0;
+	long pause_ns = LOCK_PAUSE_MIN_NS;
+
+	for (int tries = 0; flock(db->lock_fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return swm_fail(err, SWM_E_UNAVAILABLE, errno, "%s: cannot lock: %s",
+				db->lock_path, strerror(errno));
+		if (tries < LOCK_YIELDS) {
+			sched_yield();
+			continue;
+		}
+		int64_t now_ms = monotonic_ms();
+		if (deadline_ms == 0)
+			deadline_ms = now_ms + db->call_timeout_ms;
+		if (now_ms >= deadline_ms)
+			return swm_fail(err, SWM_E_TIMEOUT, 0,
+				"%s: another process or thread kept the write lock for %lld ms",
+				db->lock_path, (long long)db->call_timeout_ms);
+		struct timespec pause = {.tv_nsec = pause_ns};
+		nanosleep(&pause, NULL);
+		pause_ns = pause_ns * 2 < LOCK_PAUSE_MAX_NS ? pause_ns * 2 : LOCK_PAUSE_MAX_NS;
+	}
+	return SWM_OK;
+}
+
+void swm_db_unlock(struct swm_db *db)
+{
+	flock(db->lock_fd, LOCK_UN);
+}
+
+static swm_status status_of_io_error(int system_errno)
+{
+	if (system_errno == ENOSPC || system_errno == EDQUOT)
+		return SWM_E_THROTTLED;
+	return SWM_E_UNAVAILABLE;
+}
+
+static swm_status status_of(int rc, int system_errno)
+{
+	switch (rc & 0xff) {
+	case SQLITE_FULL:
+		return SWM_E_THROTTLED;
+	case SQLITE_IOERR:
+		return rc == SQLITE_IOERR_NOMEM ? SWM_E_NOMEM
+						: status_of_io_error(system_errno);
+	case SQLITE_CANTOPEN:
+		return system_errno == EACCES || system_errno == EPERM ? SWM_E_DENIED
+								       : SWM_E_UNAVAILABLE;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return SWM_E_CORRUPT;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_INTERRUPT:
+		return SWM_E_TIMEOUT;
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return SWM_E_DENIED;
+	case SQLITE_NOMEM:
+		return SWM_E_NOMEM;
+	case SQLITE_TOOBIG:
+		return SWM_E_TOO_LARGE;
+	default:
+		return SWM_E_INTERNAL;
+	}
+}
+
+swm_status swm_db_failed(struct swm_db *db, int rc, const char *what, struct swm_error *err)
+{
+	int system_errno = db->handle ? sqlite3_system_errno(db->handle) : 0;
+
+	if (db->handle && rc != SQLITE_NOMEM && sqlite3_extended_errcode(db->handle) == rc)
+		return swm_fail(err, status_of(rc, system_errno), rc, "%s: cannot %s: %s%s%s",
+			db->path, what, sqlite3_errmsg(db->handle), system_errno ? ": " : "",
+			system_errno ? strerror(system_errno) : "");
+	return swm_fail(err, status_of(rc, system_errno), rc, "%s: cannot %s: %s", db->path,
+		what, sqlite3_errstr(rc));
+}
+
+swm_status swm_db_run(
+	struct swm_db *db, sqlite3_stmt *stmt, const char *what, struct swm_error *err)
+{
+	swm_status status = SWM_OK;
+	int rc = sqlite3_step(stmt);
+
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		status = swm_db_failed(db, rc, what, err);
+	sqlite3_reset(stmt);
+	return status;
+}
+
+swm_status swm_db_prepare(
+	struct swm_db *db, const char *sql, sqlite3_stmt **out, struct swm_error *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc =
+		sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
+
+	if (rc != SQLITE_OK)
+		return swm_db_failed(db, rc, "prepare a statement", err);
+	*out = stmt;
+	return SWM_OK;
+}
+
+swm_status swm_db_exec(struct swm_db *db, const char *sql, struct swm_error *err)
+{
+	int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+
+	return rc == SQLITE_OK ? SWM_OK : swm_db_failed(db, rc, "run a statement", err);
+}
+
+/* Some errors (disk full, I/O, out of memory) make SQLite roll back by itself. */
+static void roll_back(struct swm_db *db)
+{
+	if (sqlite3_get_autocommit(db->handle))
+		return;
+	sqlite3_step(db->rollback);
+	sqlite3_reset(db->rollback);
+}
+
+swm_status swm_db_begin(struct swm_db *db, struct swm_error *err)
+{
+	swm_status status = swm_db_lock(db, err);
+
+	if (status != SWM_OK)
+		return status;
+	status = swm_db_run(db, db->begin_write, "begin to write", err);
+	if (status != SWM_OK) {
+		roll_back(db);
+		swm_db_unlock(db);
+	}
+	return status;
+}
+
+/* Copies the WAL back after a commit, with the lock held. A failure is no reason to
+ * fail the commit, which is done: the next one tries again. */
+static void checkpoint_when_due(struct swm_db *db)
+{
+	int in_wal = 0, copied = 0;
+
+	if (db->wal_pages < db->checkpoint_at)
+		return;
+	sqlite3_wal_checkpoint_v2(
+		db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &copied);
+	if (db->wal_pages >= SWM_DB_RESTART_PAGES) {
+		sqlite3_busy_timeout(db->handle, SWM_DB_RESTART_WAIT_MS);
+		sqlite3_wal_checkpoint_v2(
+			db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_wal, &copied);
+		sqlite3_busy_timeout(db->handle, (int)db->call_timeout_ms);
+	}
+	/* All copied: the next writer starts the WAL over, and it counts from the
+	 * beginning. Otherwise readers are in the way: go on after as much again. */
+	db->checkpoint_at = SWM_DB_CHECKPOINT_PAGES;
+	if (copied < in_wal)
+		db->checkpoint_at += db->wal_pages;
+	db->wal_pages = 0;
+}
+
+swm_status swm_db_commit(struct swm_db *db, struct swm_error *err)
+{
+	int rc = sqlite3_step(db->commit);
+	swm_status status = SWM_OK;
+
+	if (rc != SQLITE_DONE) {
+		status = swm_db_failed(db, rc, "commit", err);
+		if (rc == SQLITE_IOERR_FSYNC)
+			status = swm_fail(err, SWM_E_INDOUBT, rc,
+				"%s: the disk refused to flush a commit: %s", db->path,
+				strerror(sqlite3_system_errno(db->handle)));
+	}
+	sqlite3_reset(db->commit);
+	if (status == SWM_OK)
+		checkpoint_when_due(db);
+	else
+		roll_back(db);
+	swm_db_unlock(db);
+	return status;
+}
+
+void swm_db_rollback(struct swm_db *db)
+{
+	roll_back(db);
+	swm_db_unlock(db);
+}
+
+swm_status swm_db_read_begin(struct swm_db *db, struct swm_error *err)
+{
+	return swm_db_run(db, db->begin_read, "begin to read", err);
+}
+
+void swm_db_read_end(struct swm_db *db)
+{
+	roll_back(db);
+}
+
+swm_status swm_db_checkpoint(struct swm_db *db, bool truncate, struct swm_error *err)
+{
+	int in_wal = 0, copied = 0;
+	swm_status status = swm_db_lock(db, err);
+
+	if (status != SWM_OK)
+		return status;
+	sqlite3_busy_timeout(db->handle, SWM_DB_RESTART_WAIT_MS);
+	int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL,
+		truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &in_wal,
+		&copied);
+	if (rc != SQLITE_OK)
+		status = swm_db_failed(db, rc, "checkpoint", err);
+	else if (copied < in_wal)
+		status = swm_fail(err, SWM_E_TIMEOUT, 0,
+			"%s: readers keep %d pages from being checkpointed", db->path,
+			in_wal - copied);
+	sqlite3_busy_timeout(db->handle, (int)db->call_timeout_ms);
+	swm_db_unlock(db);
+	return status;
+}
