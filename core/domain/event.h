@@ -38,7 +38,7 @@ struct swm_event {
 	struct swm_str reason;
 	struct swm_str actor;
 	int64_t template_version; /* StartWorkflow; 0: the newest */
-	const json_t *data;       /* an object, or NULL */
+	json_t *data;             /* an object of root, or NULL */
 	json_t *root;
 };
 

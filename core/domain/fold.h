@@ -23,12 +23,13 @@ struct swm_record {
 /*
  * Applies the next record to *instance, which is NULL before the first and is
  * created then; the caller destroys it.
- * SWM_E_CORRUPT: a gap in the sequence, a body that cannot be read, or another
- * outcome than the recorded one. SWM_E_UNSUPPORTED: rules of another release.
+ * What was recorded as duplicate, ignored or rejected moves nothing but the sequence,
+ * since a limit may have been set differently then.
+ * SWM_E_CORRUPT: a gap in the sequence, a body that cannot be read, or a record that
+ * says "applied" and does not apply. SWM_E_UNSUPPORTED: rules of another release.
  * SWM_E_NOMEM.
  */
 swm_status swm_fold(const struct swm_template *template, const struct swm_record *record,
-	const struct swm_payload_options *options, struct swm_instance **instance,
-	struct swm_error *err);
+	struct swm_instance **instance, struct swm_error *err);
 
 #endif

@@ -42,9 +42,9 @@ void swm_json_out_real(struct swm_json_out *out, double value);
 /* Any value of jansson's, compact, members in the order they were read. Nested at
  * most SWM_JSON_DEPTH_MAX deep, which swm_json_read() has made sure of; walks
  * without recursion. */
-void swm_json_out_value(struct swm_json_out *out, const json_t *value);
+void swm_json_out_value(struct swm_json_out *out, json_t *value);
 
 /* The text of a value in memory from malloc, terminated; NULL: out of memory. */
-char *swm_json_text(const json_t *value, size_t *len);
+char *swm_json_text(json_t *value, size_t *len);
 
 #endif

@@ -15,7 +15,8 @@
  * Reads one JSON text: UTF-8, no duplicate keys, nothing after it, at most
  * max_bytes long and SWM_JSON_DEPTH_MAX deep. The caller owns *out.
  * SWM_E_TOO_LARGE: over a limit. SWM_E_INVALID: not JSON, or an integer outside
- * 64 bits; the message has line, column and the JSON pointer. SWM_E_NOMEM.
+ * 64 bits; the message has line, column and the JSON pointer, err->native the line.
+ * SWM_E_NOMEM.
  */
 swm_status swm_json_read(
 	struct swm_str text, size_t max_bytes, json_t **out, struct swm_error *err);
@@ -28,7 +29,8 @@ int32_t swm_json_line(struct swm_str text, const char *pointer);
  * cut when it does not fit. Any text will do: it stops at what is not JSON. */
 void swm_json_pointer_at(struct swm_str text, size_t offset, char *out, size_t cap);
 
-/* The members of objects, or NULL when absent or of another type; borrowed. */
+/* A member that is a string, borrowed from the object. False, and *out untouched,
+ * when it is absent or something else. */
 bool swm_json_get_str(const json_t *object, const char *key, struct swm_str *out);
 
 #endif

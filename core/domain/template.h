@@ -13,6 +13,7 @@
  * body, for ever.
  */
 
+#include "arena.h"
 #include "limits.h"
 
 #include <swm/types.h>
@@ -56,7 +57,7 @@ struct swm_template {
 	const struct swm_task *tasks;
 	uint16_t stage_count;
 	uint16_t task_count;
-	void *memory; /* everything above */
+	struct swm_arena arena; /* holds all of the above, and this */
 };
 
 /* One mistake in a template, or one thing worth a second look. */

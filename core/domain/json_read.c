@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Reading JSON with limits, and finding places in it. The scanner below knows just
+ * enough of the grammar to follow the path of open arrays and objects; whether the
+ * text is JSON is for jansson to say.
+ */
+
+#include "json_read.h"
+
+#include "error.h"
+#include "limits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A place on the path: in an object the key's bytes between its quotes, in an array
+ * the index. */
+struct step {
+	bool array;
+	bool value_next; /* in an object: the next string is a value, not a key */
+	size_t index;
+	size_t key_at;
+	size_t key_len;
+};
+
+struct scanner {
+	struct swm_str text;
+	size_t at;
+	size_t depth;
+	struct step steps[SWM_JSON_DEPTH_MAX + 1];
+};
+
+static bool is_space(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
+/* The end of the string that begins with the quote at `at`: the byte behind its
+ * closing quote, or the end of the text. */
+static size_t string_end(struct swm_str text, size_t at)
+{
+	size_t i = at + 1;
+	while (i < text.len && text.ptr[i] != '"') {
+		i += text.ptr[i] == '\\' ? 2 : 1;
+	}
+	return i < text.len ? i + 1 : text.len;
+}
+
+static size_t scalar_end(struct swm_str text, size_t at)
+{
+	size_t i = at;
+	while (i < text.len && !is_space(text.ptr[i]) && !strchr(",]}:[{\"", text.ptr[i])) {
+		i++;
+	}
+	return i > at ? i : at + 1;
+}
+
+enum token {
+	TOKEN_END,
+	TOKEN_OPEN,
+	TOKEN_CLOSE,
+	TOKEN_VALUE, /* a scalar, a string among them */
+	TOKEN_KEY,
+	TOKEN_OTHER, /* a comma or a colon */
+	TOKEN_TOO_DEEP
+};
+
+static enum token open_container(struct scanner *scan, bool array)
+{
+	if (scan->depth >= SWM_JSON_DEPTH_MAX) {
+		return TOKEN_TOO_DEEP;
+	}
+	scan->steps[scan->depth++] = (struct step){.array = array};
+	scan->at++;
+	return TOKEN_OPEN;
+}
+
+static enum token scan_string(struct scanner *scan)
+{
+	size_t from = scan->at;
+	scan->at = string_end(scan->text, from);
+	struct step *top = scan->depth ? &scan->steps[scan->depth - 1] : NULL;
+	if (!top || top->array || top->value_next) {
+		return TOKEN_VALUE;
+	}
+	top->key_at = from + 1;
+	top->key_len = scan->at > from + 2 ? scan->at - from - 2 : 0;
+	return TOKEN_KEY;
+}
+
+static enum token scan_separator(struct scanner *scan, char byte)
+{
+	struct step *top = scan->depth ? &scan->steps[scan->depth - 1] : NULL;
+	if (top && byte == ',') {
+		top->index++;
+		top->value_next = false;
+	} else if (top) {
+		top->value_next = true;
+	}
+	scan->at++;
+	return TOKEN_OTHER;
+}
+
+/* Takes the next token; *from is where it begins. */
+static enum token scan_next(struct scanner *scan, size_t *from)
+{
+	while (scan->at < scan->text.len && is_space(scan->text.ptr[scan->at])) {
+		scan->at++;
+	}
+	*from = scan->at;
+	if (scan->at >= scan->text.len) {
+		return TOKEN_END;
+	}
+	char byte = scan->text.ptr[scan->at];
+	switch (byte) {
+	case '[':
+	case '{':
+		return open_container(scan, byte == '[');
+	case ']':
+	case '}':
+		scan->depth -= scan->depth > 0;
+		scan->at++;
+		return TOKEN_CLOSE;
+	case ',':
+	case ':':
+		return scan_separator(scan, byte);
+	case '"':
+		return scan_string(scan);
+	default:
+		scan->at = scalar_end(scan->text, scan->at);
+		return TOKEN_VALUE;
+	}
+}
+
+/* Appends what fits, keeping the text terminated. */
+static size_t append(char *out, size_t cap, size_t len, const char *text, size_t count)
+{
+	for (size_t i = 0; i < count && len + 1 < cap; i++) {
+		out[len++] = text[i];
+	}
+	out[len] = '\0';
+	return len;
+}
+
+/* Writes the first `depth` steps as a JSON pointer. Escapes within keys stay as they
+ * stand in the text; '~' and '/' are escaped as RFC 6901 says. */
+static void write_pointer(const struct scanner *scan, size_t depth, char *out, size_t cap)
+{
+	size_t len = append(out, cap, 0, "", 0);
+	for (size_t i = 0; i < depth; i++) {
+		const struct step *step = &scan->steps[i];
+		len = append(out, cap, len, "/", 1);
+		if (step->array) {
+			char digits[24];
+			int count = snprintf(digits, sizeof(digits), "%zu", step->index);
+			len = append(out, cap, len, digits, (size_t)count);
+			continue;
+		}
+		for (size_t k = 0; k < step->key_len; k++) {
+			const char *byte = scan->text.ptr + step->key_at + k;
+			if (*byte == '~' || *byte == '/') {
+				len = append(out, cap, len, *byte == '~' ? "~0" : "~1", 2);
+			} else {
+				len = append(out, cap, len, byte, 1);
+			}
+		}
+	}
+}
+
+void swm_json_pointer_at(struct swm_str text, size_t offset, char *out, size_t cap)
+{
+	struct scanner scan = {.text = text};
+	size_t from = 0;
+	enum token token = TOKEN_OTHER;
+	while (token != TOKEN_END && token != TOKEN_TOO_DEEP && scan.at <= offset) {
+		token = scan_next(&scan, &from);
+		if (offset < scan.at) {
+			break;
+		}
+	}
+	write_pointer(&scan, scan.depth, out, cap);
+}
+
+int32_t swm_json_line(struct swm_str text, const char *pointer)
+{
+	struct scanner scan = {.text = text};
+	char here[1024];
+	int32_t line = 1;
+	size_t counted = 0;
+	size_t from = 0;
+
+	for (;;) {
+		enum token token = scan_next(&scan, &from);
+		if (token == TOKEN_END || token == TOKEN_TOO_DEEP) {
+			return 0;
+		}
+		for (; counted < from; counted++) {
+			line += text.ptr[counted] == '\n';
+		}
+		if (token == TOKEN_OPEN || token == TOKEN_VALUE) {
+			size_t depth = scan.depth - (token == TOKEN_OPEN);
+			write_pointer(&scan, depth, here, sizeof(here));
+			if (strcmp(here, pointer) == 0) {
+				return line;
+			}
+		}
+	}
+}
+
+static bool too_deep(struct swm_str text)
+{
+	struct scanner scan = {.text = text};
+	size_t from = 0;
+	enum token token = TOKEN_OTHER;
+	while (token != TOKEN_END && token != TOKEN_TOO_DEEP) {
+		token = scan_next(&scan, &from);
+	}
+	return token == TOKEN_TOO_DEEP;
+}
+
+/* jansson says "near '...'" with a piece of the text; one line of it will do. */
+static void one_line(char *message)
+{
+	for (char *at = message; *at; at++) {
+		if ((unsigned char)*at < 0x20 || (unsigned char)*at == 0x7f) {
+			*at = ' ';
+		}
+	}
+}
+
+static swm_status fail_parse(
+	struct swm_error *err, struct swm_str text, const json_error_t *problem)
+{
+	if (json_error_code(problem) == json_error_out_of_memory) {
+		return swm_error_set(err, SWM_E_NOMEM, "out of memory while reading JSON");
+	}
+	char pointer[128];
+	size_t at = problem->position > 0 ? (size_t)problem->position - 1 : 0;
+	swm_json_pointer_at(text, at, pointer, sizeof(pointer));
+	swm_error_set(err, SWM_E_INVALID, "line %d, column %d, at \"%s\": %s", problem->line,
+		problem->column, pointer, problem->text);
+	if (err) {
+		one_line(err->message);
+		err->native = problem->line;
+	}
+	return SWM_E_INVALID;
+}
+
+swm_status swm_json_read(
+	struct swm_str text, size_t max_bytes, json_t **out, struct swm_error *err)
+{
+	json_error_t problem;
+
+	if (text.len > max_bytes) {
+		return swm_error_set(err, SWM_E_TOO_LARGE, "%zu bytes, over the limit of %zu",
+			text.len, max_bytes);
+	}
+	if (text.len == 0) {
+		return swm_error_set(err, SWM_E_INVALID, "empty, where JSON is expected");
+	}
+	if (too_deep(text)) {
+		return swm_error_set(
+			err, SWM_E_TOO_LARGE, "nested more than %d deep", SWM_JSON_DEPTH_MAX);
+	}
+	json_t *value = json_loadb(
+		text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+	if (!value) {
+		return fail_parse(err, text, &problem);
+	}
+	*out = value;
+	return SWM_OK;
+}
+
+bool swm_json_get_str(const json_t *object, const char *key, struct swm_str *out)
+{
+	const json_t *value = json_object_get(object, key);
+	if (!json_is_string(value)) {
+		return false;
+	}
+	*out = (struct swm_str){json_string_value(value), json_string_length(value)};
+	return true;
+}

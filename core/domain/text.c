@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Comparison, cutting and guessing of borrowed text. */
+
+#include "text.h"
+
+#include <string.h>
+
+/* Longer names are compared by their beginnings only. */
+#define NEAREST_MAX 64
+
+struct swm_str swm_str_from(const char *text)
+{
+	return (struct swm_str){text, text ? strlen(text) : 0};
+}
+
+bool swm_str_equal(struct swm_str a, struct swm_str b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+size_t swm_str_cut(struct swm_str text, size_t max)
+{
+	if (text.len <= max) {
+		return text.len;
+	}
+	size_t len = max;
+	while (len > 0 && ((unsigned char)text.ptr[len] & 0xc0) == 0x80) {
+		len--;
+	}
+	return len;
+}
+
+bool swm_str_has_control(struct swm_str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char byte = (unsigned char)text.ptr[i];
+		if (byte < 0x20 || byte == 0x7f) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How many letters have to be inserted, dropped, changed or swapped with their
+ * neighbour to make one text of the other (optimal string alignment). */
+static size_t edit_distance(struct swm_str a, struct swm_str b)
+{
+	size_t rows[3][NEAREST_MAX + 1];
+	size_t *before = rows[0];
+	size_t *last = rows[1];
+	size_t *now = rows[2];
+	size_t a_len = least(a.len, NEAREST_MAX);
+	size_t b_len = least(b.len, NEAREST_MAX);
+
+	for (size_t j = 0; j <= b_len; j++) {
+		before[j] = 0;
+		last[j] = j;
+	}
+	for (size_t i = 1; i <= a_len; i++) {
+		now[0] = i;
+		for (size_t j = 1; j <= b_len; j++) {
+			size_t change = last[j - 1] + (a.ptr[i - 1] != b.ptr[j - 1]);
+			now[j] = least(change, least(last[j], now[j - 1]) + 1);
+			if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] &&
+				a.ptr[i - 2] == b.ptr[j - 1]) {
+				now[j] = least(now[j], before[j - 2] + 1);
+			}
+		}
+		size_t *oldest = before;
+		before = last;
+		last = now;
+		now = oldest;
+	}
+	return last[b_len];
+}
+
+struct swm_str swm_str_nearest(struct swm_str text, const struct swm_str *names, size_t count)
+{
+	struct swm_str nearest = {NULL, 0};
+	size_t best = text.len / 3 + 1;
+	for (size_t i = 0; i < count; i++) {
+		size_t distance = edit_distance(text, names[i]);
+		if (distance < best || (distance == best && !nearest.ptr && distance <= 1)) {
+			best = distance;
+			nearest = names[i];
+		}
+	}
+	return nearest;
+}
