@@ -68,7 +68,7 @@ static swm_status read_name(const json_t *root, const char *key, size_t max,
 
 static swm_status read_kind(const json_t *root, enum swm_event_kind *out, struct swm_error *err)
 {
-	struct swm_str name;
+	struct swm_str name = {NULL, 0};
 	swm_status status = read_name(root, "event_name", SWM_NAME_MAX, &name, err);
 	if (status != SWM_OK) {
 		return status;

@@ -15,7 +15,9 @@
 
 void swm_json_out_init(struct swm_json_out *out, char *buf, size_t cap)
 {
-	*out = (struct swm_json_out){buf, cap, 0};
+	out->buf = buf;
+	out->cap = cap;
+	out->len = 0;
 }
 
 bool swm_json_out_fits(const struct swm_json_out *out)
@@ -109,7 +111,7 @@ void swm_json_out_real(struct swm_json_out *out, double value)
 	for (int digits = 15; digits <= DBL_DECIMAL_DIG; digits++) {
 		(void)snprintf(text, sizeof(text) - 2, "%.*g", digits, value);
 		double back = strtod(text, NULL);
-		if (memcmp(&back, &value, sizeof(value)) == 0) {
+		if (back == value) {
 			break;
 		}
 	}

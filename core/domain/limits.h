@@ -2,6 +2,8 @@
 #ifndef SWM_DOMAIN_LIMITS_H
 #define SWM_DOMAIN_LIMITS_H
 
+#include <stddef.h>
+
 /*
  * Every limit of the state machine, with its reason. Those that an operator may
  * set are the defaults of the configuration; the others are part of the format.
@@ -24,14 +26,14 @@
 #define SWM_TASKS_MAX 1024
 #define SWM_PARENTS_MAX 64
 
-#define SWM_TEMPLATE_MAX_BYTES (1024 * 1024)
+#define SWM_TEMPLATE_MAX_BYTES ((size_t)1024 * 1024)
 
 /* What SQS carries in one message. */
-#define SWM_MESSAGE_MAX_BYTES (256 * 1024)
+#define SWM_MESSAGE_MAX_BYTES ((size_t)256 * 1024)
 
 /* Data travels in every StartTask: with the fields of a task it has to fit one
  * message. */
-#define SWM_DATA_MAX_BYTES (32 * 1024)
+#define SWM_DATA_MAX_BYTES ((size_t)32 * 1024)
 
 /* jansson parses by recursion; this keeps any thread's stack safe. */
 #define SWM_JSON_DEPTH_MAX 32

@@ -235,7 +235,7 @@ static bool build_all(struct build *build, const json_t *root, int64_t version)
 {
 	struct swm_template *template = build->template;
 	const json_t *stages = json_object_get(root, "stages");
-	uint16_t places[SWM_STAGES_MAX];
+	uint16_t places[SWM_STAGES_MAX] = {0};
 	size_t tasks = 0;
 
 	template->stage_count = (uint16_t)json_array_size(stages);

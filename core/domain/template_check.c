@@ -59,7 +59,7 @@ static struct swm_str nearest_of(const char *key, const char *const *names)
 {
 	struct swm_str list[16];
 	size_t count = 0;
-	for (; names[count] && count < sizeof(list) / sizeof(list[0]); count++) {
+	for (; count < sizeof(list) / sizeof(list[0]) && names[count]; count++) {
 		list[count] = swm_str_from(names[count]);
 	}
 	return swm_str_nearest(swm_str_from(key), list, count);
@@ -226,7 +226,7 @@ static void check_fields(struct check *check, const struct place *place, json_t 
 				nearest.ptr);
 		}
 	}
-	size_t max = SWM_MESSAGE_MAX_BYTES - SWM_DATA_MAX_BYTES - 4 * 1024;
+	size_t max = SWM_MESSAGE_MAX_BYTES - SWM_DATA_MAX_BYTES - 4096;
 	if (bytes > max) {
 		error_at(check, place,
 			"the additional fields take %zu bytes of each StartTask, over the "
