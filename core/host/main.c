@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Where the process begins: the table of commands, and what has to be done once. */
+
+#include "cli.h"
+#include "commands.h"
+
+static const struct swm_command *const commands[] = {
+	&swm_command_plugin_list,
+	&swm_command_plugin_describe,
+	&swm_command_migrate,
+	&swm_command_check,
+	NULL,
+};
+
+int main(int argc, char **argv)
+{
+	/* Before any thread, and before any object: else whoever sends keys of their
+	 * choice could make all of them collide (CVE-2013-6401). */
+	json_object_seed(0);
+	return swm_cli_main(commands, argc, argv);
+}
