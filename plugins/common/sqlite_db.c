@@ -92,6 +92,8 @@ static swm_status status_of(int rc, int system_errno)
 	case SQLITE_INTERRUPT:
 		return SWM_E_TIMEOUT;
 	case SQLITE_READONLY:
+		/* Renamed or deleted under us: a new session finds the new file. */
+		return rc == SQLITE_READONLY_DBMOVED ? SWM_E_UNAVAILABLE : SWM_E_DENIED;
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
 		return SWM_E_DENIED;

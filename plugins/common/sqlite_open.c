@@ -12,6 +12,7 @@
 
 #include "sqlite_db.h"
 
+#include "lock_file.h"
 #include "status.h"
 
 #include <errno.h>
@@ -20,60 +21,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static swm_status fail_errno(struct swm_error *err, const char *path, const char *what)
-{
-	int number = errno;
-	swm_status status = number == EACCES || number == EPERM || number == EROFS
-				    ? SWM_E_DENIED
-			    : number == ENOSPC || number == EDQUOT ? SWM_E_THROTTLED
-								   : SWM_E_UNAVAILABLE;
-
-	return swm_fail(err, status, number, "%s: cannot %s: %s", path, what, strerror(number));
-}
-
-/* Creates the directories that `path` names and that are missing. */
-static swm_status make_parents(const char *path, struct swm_error *err)
-{
-	swm_status status = SWM_OK;
-	char *copy = strdup(path);
-
-	if (!copy)
-		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
-	for (char *slash = strchr(copy + 1, '/'); copy[0] && slash;
-		slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(copy, 0700) != 0 && errno != EEXIST) {
-			status = fail_errno(err, copy, "create the directory");
-			break;
-		}
-		*slash = '/';
-	}
-	free(copy);
-	return status;
-}
-
-/* Opens the lock file; first without a look at the directory, which mostly is there. */
 static swm_status open_lock(struct swm_db *db, struct swm_error *err)
 {
 	size_t room = strlen(db->path) + sizeof("-lock");
-	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY;
 
 	db->lock_path = malloc(room);
 	if (!db->lock_path)
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	snprintf(db->lock_path, room, "%s-lock", db->path);
-	db->lock_fd = open(db->lock_path, flags, 0600);
-	if (db->lock_fd < 0 && errno == ENOENT) {
-		swm_status status = make_parents(db->path, err);
-
-		if (status != SWM_OK)
-			return status;
-		db->lock_fd = open(db->lock_path, flags, 0600);
-	}
-	return db->lock_fd < 0 ? fail_errno(err, db->lock_path, "open") : SWM_OK;
+	return swm_lock_file_open(db->lock_path, &db->lock_fd, err);
 }
 
 /* SQLite would create the file readable for everybody that the umask lets in; the
@@ -85,7 +43,7 @@ static swm_status create_file(struct swm_db *db, struct swm_error *err)
 	if (fd >= 0)
 		close(fd);
 	else if (errno != EEXIST)
-		return fail_errno(err, db->path, "create");
+		return swm_fail_errno(err, db->path, "create");
 	return SWM_OK;
 }
 
@@ -169,7 +127,11 @@ static swm_status set_up(struct swm_db *db, enum swm_db_sync sync, uint32_t appl
 			"PRAGMA cell_size_check=ON;"
 			"PRAGMA trusted_schema=OFF;"
 			"PRAGMA foreign_keys=ON;"
-			"PRAGMA temp_store=MEMORY;",
+			"PRAGMA temp_store=MEMORY;"
+			/* Debian builds with it on; it rewrites pages only to blank them. */
+			"PRAGMA secure_delete=OFF;"
+			/* What is left of the WAL when it starts over after a peak. */
+			"PRAGMA journal_size_limit=67108864;",
 			err);
 	if (status == SWM_OK)
 		status = swm_db_exec(db,

@@ -4,6 +4,7 @@
 
 #include "status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,4 +44,18 @@ swm_status swm_fail(struct swm_error *err, swm_status status, int native, const 
 			*at = ' ';
 	}
 	return status;
+}
+
+swm_status swm_fail_errno(struct swm_error *err, const char *path, const char *what)
+{
+	int number = errno;
+	swm_status status = SWM_E_UNAVAILABLE;
+
+	if (number == EACCES || number == EPERM || number == EROFS)
+		status = SWM_E_DENIED;
+	else if (number == ENOSPC || number == EDQUOT)
+		status = SWM_E_THROTTLED;
+	else if (number == ENOMEM)
+		status = SWM_E_NOMEM;
+	return swm_fail(err, status, number, "%s: cannot %s: %s", path, what, strerror(number));
 }

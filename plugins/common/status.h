@@ -19,4 +19,9 @@
 swm_status swm_fail(struct swm_error *err, swm_status status, int native, const char *fmt, ...)
 	SWM_PRINTF(4, 5);
 
+/* The same for a system call that just failed on a file: "PATH: cannot WHAT: reason",
+ * with the status that errno stands for: SWM_E_DENIED, SWM_E_THROTTLED (disk full),
+ * SWM_E_NOMEM, else SWM_E_UNAVAILABLE. */
+swm_status swm_fail_errno(struct swm_error *err, const char *path, const char *what);
+
 #endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Files beside a database; see lock_file.h. Concurrency: no state; any thread. */
+
+#include "lock_file.h"
+
+#include "status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Creates the directories that `path` names and that are missing. */
+static swm_status make_parents(const char *path, struct swm_error *err)
+{
+	swm_status status = SWM_OK;
+	char *copy = strdup(path);
+
+	if (!copy)
+		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	for (char *slash = strchr(copy + 1, '/'); copy[0] && slash;
+		slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(copy, 0700) != 0 && errno != EEXIST) {
+			status = swm_fail_errno(err, copy, "create the directory");
+			break;
+		}
+		*slash = '/';
+	}
+	free(copy);
+	return status;
+}
+
+swm_status swm_lock_file_open(const char *path, int *fd, struct swm_error *err)
+{
+	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY;
+	int opened = open(path, flags, 0600);
+
+	if (opened < 0 && errno == ENOENT) {
+		swm_status status = make_parents(path, err);
+
+		if (status != SWM_OK)
+			return status;
+		opened = open(path, flags, 0600);
+	}
+	if (opened < 0)
+		return swm_fail_errno(err, path, "open");
+	*fd = opened;
+	return SWM_OK;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The hot path's second call: many instances' steps in one transaction, with one
+ * flush to the disk. Each item begins with its compare-and-set; one that lost it
+ * writes nothing, so no savepoints are needed to keep the items independent.
+ *
+ * Concurrency: under the file's write lock from begin to commit, so reading the
+ * version and writing on it cannot be interrupted.
+ */
+
+#include "rows.h"
+
+#include "status.h"
+
+#include <string.h>
+
+static swm_status check_item(const struct swm_commit *item, struct swm_error *err)
+{
+	const struct swm_instance_row *next = &item->next;
+	swm_status status = SWM_OK;
+
+	if (!next->id.ptr || next->id.len == 0 || next->id.len > STORE_INSTANCE_ID_MAX)
+		return swm_fail(err, SWM_E_INVALID, 0, "an instance's id has 1 to %d bytes",
+			STORE_INSTANCE_ID_MAX);
+	if (item->expected_version < 0 || next->version - 1 != item->expected_version)
+		return swm_fail(err, SWM_E_INVALID, 0,
+			"version %lld does not follow the expected %lld",
+			(long long)next->version, (long long)item->expected_version);
+	if (next->status < 1 || next->status > 31)
+		return swm_fail(err, SWM_E_INVALID, 0, "an instance's status is 1 to 31");
+	for (size_t i = 0; i < item->event_count; i++) {
+		if (!item->events[i].id.ptr || item->events[i].id.len == 0)
+			return swm_fail(err, SWM_E_INVALID, 0, "an event without an id");
+	}
+	for (size_t i = 0; i < item->outbox_count && status == SWM_OK; i++)
+		status = store_outbox_check(&item->outbox[i], err);
+	return status;
+}
+
+static swm_status check_call(int64_t lease_ms, const struct swm_commit *items, size_t count,
+	const struct swm_outbox_mark *marks, size_t mark_count, struct swm_error *err)
+{
+	if (lease_ms < 0)
+		return swm_fail(err, SWM_E_INVALID, 0, "a lease of negative length");
+	for (size_t i = 0; i < count; i++) {
+		swm_status status = check_item(&items[i], err);
+
+		if (status != SWM_OK)
+			return status;
+	}
+	for (size_t i = 0; i < mark_count; i++) {
+		if (!marks[i].id.ptr || marks[i].delay_ms < 0 ||
+			marks[i].action < SWM_MARK_SENT || marks[i].action > SWM_MARK_DEAD)
+			return swm_fail(err, SWM_E_INVALID, 0,
+				"a mark needs an id, an action and no negative delay");
+	}
+	return SWM_OK;
+}
+
+static bool is_too_large(const struct swm_commit *item)
+{
+	const struct swm_instance_row *next = &item->next;
+	size_t bytes = next->body.len + next->workflow.len + next->component.len +
+		       next->business_ref.len + next->template_id.len + next->stage.len +
+		       next->business_status.len;
+
+	for (size_t i = 0; i < item->event_count; i++) {
+		const struct swm_event_row *event = &item->events[i];
+
+		bytes += event->body.len + event->id.len + event->source_id.len +
+			 event->name.len + event->stage.len + event->task.len +
+			 event->reason.len + event->actor.len;
+	}
+	for (size_t i = 0; i < item->outbox_count; i++)
+		bytes += store_outbox_bytes(&item->outbox[i]);
+	return bytes > STORE_ITEM_BYTES_MAX;
+}
+
+/* *number stays 0 when there is such an instance already. */
+static swm_status insert_instance(struct swm_session *session,
+	const struct swm_instance_row *next, int64_t *number, struct swm_error *err)
+{
+	struct params params = params_of(session, STMT_INSTANCE_INSERT);
+	int64_t changed = 0;
+
+	put_text(&params, next->id);
+	put_text(&params, next->workflow);
+	put_text(&params, next->component);
+	put_text(&params, next->business_ref);
+	put_text(&params, next->template_id);
+	put_text(&params, next->stage);
+	put_text(&params, next->business_status);
+	put_int(&params, next->version);
+	put_int(&params, next->sequence);
+	put_int(&params, next->created_ms);
+	put_int(&params, next->updated_ms);
+	put_int(&params, next->status);
+	put_blob(&params, next->body);
+	swm_status status = run(&params, "insert an instance", &changed, err);
+	if (status == SWM_OK && changed == 1)
+		*number = sqlite3_last_insert_rowid(session->db.handle);
+	return status;
+}
+
+/* *number stays 0 when the version is another one, or there is no such instance. */
+static swm_status update_instance(struct swm_session *session,
+	const struct swm_instance_row *next, int64_t expected_version, int64_t *number,
+	struct swm_error *err)
+{
+	struct params find = params_of(session, STMT_INSTANCE_FIND);
+	bool found = false;
+
+	put_text(&find, next->id);
+	put_int(&find, expected_version);
+	swm_status status = next_row(&find, "find an instance", &found, err);
+	if (!found)
+		return status;
+	*number = sqlite3_column_int64(find.stmt, 0);
+	finish(&find);
+
+	struct params params = params_of(session, STMT_INSTANCE_UPDATE);
+	put_int(&params, *number);
+	put_text(&params, next->workflow);
+	put_text(&params, next->component);
+	put_text(&params, next->business_ref);
+	put_text(&params, next->template_id);
+	put_text(&params, next->stage);
+	put_text(&params, next->business_status);
+	put_int(&params, next->version);
+	put_int(&params, next->sequence);
+	put_int(&params, next->updated_ms);
+	put_int(&params, next->status);
+	put_blob(&params, next->body);
+	return run(&params, "update an instance", NULL, err);
+}
+
+static swm_status insert_event(struct swm_session *session, int64_t instance,
+	const struct swm_event_row *event, struct swm_error *err)
+{
+	struct params params = params_of(session, STMT_EVENT_INSERT);
+
+	put_int(&params, instance);
+	put_text(&params, event->id);
+	put_text(&params, event->source_id);
+	put_text(&params, event->name);
+	put_text(&params, event->stage);
+	put_text(&params, event->task);
+	put_text(&params, event->reason);
+	put_text(&params, event->actor);
+	put_int(&params, event->sequence);
+	put_int(&params, event->at_ms);
+	put_int(&params, event->attempt);
+	put_int(&params, event->outcome);
+	put_int(&params, event->rules);
+	put_blob(&params, event->body);
+	return run(&params, "record an event", NULL, err);
+}
+
+static swm_status cancel_row(struct swm_session *session, struct swm_str instance_id,
+	struct swm_str id, struct swm_error *err)
+{
+	struct params params = params_of(session, STMT_OUTBOX_CANCEL);
+
+	put_text(&params, id);
+	put_text(&params, instance_id);
+	return run(&params, "cancel an outbox row", NULL, err);
+}
+
+static swm_status apply_item(struct swm_session *session, const struct swm_commit *item,
+	const struct store_lease *lease, swm_status *result, struct swm_error *err)
+{
+	const struct swm_instance_row *next = &item->next;
+	int64_t number = 0;
+	swm_status status;
+
+	if (is_too_large(item)) {
+		*result = SWM_E_TOO_LARGE;
+		return SWM_OK;
+	}
+	if (item->expected_version == 0)
+		status = insert_instance(session, next, &number, err);
+	else
+		status = update_instance(session, next, item->expected_version, &number, err);
+	*result = number == 0 ? SWM_E_CONFLICT : SWM_OK;
+	if (status != SWM_OK || number == 0)
+		return status;
+	for (size_t i = 0; i < item->event_count && status == SWM_OK; i++)
+		status = insert_event(session, number, &item->events[i], err);
+	for (size_t i = 0; i < item->cancel_count && status == SWM_OK; i++)
+		status = cancel_row(session, next->id, item->cancel[i], err);
+	for (size_t i = 0; i < item->outbox_count && status == SWM_OK; i++)
+		status = store_outbox_insert(
+			session, STMT_OUTBOX_INSERT, next->id, &item->outbox[i], lease, err);
+	return status;
+}
+
+/* Gives the results out and sums them up. */
+static swm_status report(const swm_status *results, struct swm_commit *items, size_t count,
+	struct swm_error *err)
+{
+	size_t conflicts = 0, too_large = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		items[i].result = results[i];
+		conflicts += results[i] == SWM_E_CONFLICT;
+		too_large += results[i] == SWM_E_TOO_LARGE;
+	}
+	if (too_large > 0)
+		return swm_fail(err, SWM_E_TOO_LARGE, 0,
+			"%zu of %zu steps are larger than %d bytes", too_large, count,
+			STORE_ITEM_BYTES_MAX);
+	if (conflicts > 0)
+		return swm_fail(err, SWM_E_CONFLICT, 0,
+			"%zu of %zu steps were computed from a version that is not the stored "
+			"one",
+			conflicts, count);
+	return SWM_OK;
+}
+
+static swm_status apply_all(struct swm_session *session, const struct store_lease *lease,
+	const struct swm_commit *items, size_t count, const struct swm_outbox_mark *marks,
+	size_t mark_count, struct swm_error *err)
+{
+	swm_status *results = session->results.ptr;
+	swm_status status = SWM_OK;
+
+	for (size_t i = 0; i < mark_count && status == SWM_OK; i++)
+		status = store_outbox_settle(session, lease, &marks[i], err);
+	for (size_t i = 0; i < count && status == SWM_OK; i++)
+		status = apply_item(session, &items[i], lease, &results[i], err);
+	return status;
+}
+
+swm_status store_commit(struct swm_session *session, struct swm_str owner, int64_t lease_ms,
+	struct swm_commit *items, size_t count, const struct swm_outbox_mark *marks,
+	size_t mark_count, struct swm_error *err)
+{
+	swm_status status = check_call(lease_ms, items, count, marks, mark_count, err);
+
+	if (status != SWM_OK || count + mark_count == 0)
+		return status;
+	if (!store_scratch_reserve(&session->results, count * sizeof(swm_status)))
+		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	swm_status *results = session->results.ptr;
+	status = swm_db_begin(&session->db, err);
+	if (status != SWM_OK)
+		return status;
+	int64_t now_ms = store_now_ms(session->store);
+	const struct store_lease lease = {owner, now_ms, store_due_ms(now_ms, lease_ms)};
+	status = apply_all(session, &lease, items, count, marks, mark_count, err);
+	if (status != SWM_OK) {
+		swm_db_rollback(&session->db);
+		return status;
+	}
+	status = swm_db_commit(&session->db, err);
+	if (status == SWM_E_INDOUBT) {
+		for (size_t i = 0; i < count; i++)
+			items[i].result = results[i] == SWM_OK ? SWM_E_INDOUBT : results[i];
+	}
+	return status == SWM_OK ? report(results, items, count, err) : status;
+}
