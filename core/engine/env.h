@@ -92,4 +92,7 @@ static inline void swm_env_count(const struct swm_env *env, const char *metric, 
 #define swm_env_log(env, level, ...) \
 	((env)->host->log((env)->host->ctx, (level), "engine", __VA_ARGS__))
 
+/* The arguments of "%.*s" for borrowed bytes. */
+#define SWM_FMT(text) (int)(text).len, (text).len > 0 ? (text).ptr : ""
+
 #endif
