@@ -90,21 +90,30 @@ static swm_status fill_stage(json_t *stage, const struct swm_instance *instance)
 
 static bool fill_data(json_t *document, const struct swm_instance *instance)
 {
+	const struct swm_str text = {instance->data, instance->data_len};
+	json_t *data = NULL;
 	if (!instance->data) {
 		return true;
 	}
-	return set(document, "data", json_loadb(instance->data, instance->data_len, 0, NULL));
+	return swm_json_read(text, SIZE_MAX, &data, NULL) == SWM_OK &&
+	       set(document, "data", data);
 }
 
 static swm_status fill(json_t *document, const struct swm_instance *instance, json_t *source,
 	struct swm_str business_ref, int64_t updated_ms)
 {
 	enum swm_instance_status status = swm_instance_status(instance);
+	if (!json_is_object(source)) {
+		return SWM_E_CORRUPT;
+	}
 	if (!set(document, "business_ref_no", text_value(business_ref)) ||
 		json_object_update(document, source) != 0) {
 		return SWM_E_NOMEM;
 	}
 	const json_t *stages = json_object_get(document, "stages");
+	if (json_array_size(stages) != instance->template->stage_count) {
+		return SWM_E_CORRUPT;
+	}
 	for (size_t i = 0; i < json_array_size(stages); i++) {
 		swm_status filled = fill_stage(json_array_get(stages, i), instance);
 		if (filled != SWM_OK) {

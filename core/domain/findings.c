@@ -4,6 +4,7 @@
 
 #include "json_read.h"
 #include "template_check.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +25,9 @@ static void copy_pointer(struct swm_finding *finding, const char *pointer)
 		memcpy(finding->pointer, pointer, whole.len);
 		return;
 	}
-	memcpy(finding->pointer, pointer, room - strlen(more));
-	memcpy(finding->pointer + room - strlen(more), more, strlen(more));
+	size_t len = swm_str_cut(whole, room - strlen(more));
+	memcpy(finding->pointer, pointer, len);
+	memcpy(finding->pointer + len, more, strlen(more));
 }
 
 swm_status swm_findings_add(struct swm_findings *findings, struct swm_str text, int32_t line,
@@ -50,6 +52,9 @@ swm_status swm_findings_add(struct swm_findings *findings, struct swm_str text, 
 		finding->line = swm_json_line(text, pointer);
 	}
 	copy_pointer(finding, pointer);
-	(void)vsnprintf(finding->message, sizeof(finding->message), fmt, args);
+	char message[2 * sizeof(finding->message)];
+	(void)vsnprintf(message, sizeof(message), fmt, args);
+	size_t len = swm_str_cut(swm_str_from(message), sizeof(finding->message) - 1);
+	memcpy(finding->message, message, len);
 	return SWM_OK;
 }

@@ -145,6 +145,9 @@ struct swm_str swm_task_status_name(enum swm_task_status status)
 
 struct swm_str swm_stage_status_name(const struct swm_instance *instance, uint16_t stage)
 {
+	if (instance->sequence == 0) {
+		return SWM_STR("NOT STARTED");
+	}
 	if (stage < instance->stage) {
 		return SWM_STR("COMPLETED");
 	}

@@ -107,8 +107,10 @@ void swm_json_out_int(struct swm_json_out *out, int64_t value)
 void swm_json_out_real(struct swm_json_out *out, double value)
 {
 	char text[40];
-	/* 17 digits always read back equal; mostly fewer do. */
-	for (int digits = 15; digits <= DBL_DECIMAL_DIG; digits++) {
+	/* 17 digits always read back equal; mostly 15 do, since trailing zeros are left
+	 * out. The subnormal ones near zero have fewer to begin with. */
+	int fewest = value > -DBL_MIN && value < DBL_MIN ? 1 : DBL_DIG;
+	for (int digits = fewest; digits <= DBL_DECIMAL_DIG; digits++) {
 		(void)snprintf(text, sizeof(text) - 2, "%.*g", digits, value);
 		double back = strtod(text, NULL);
 		if (back == value) {

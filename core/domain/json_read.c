@@ -12,6 +12,7 @@
 #include "limits.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A place on the path: in an object the key's bytes between its quotes, in an array
@@ -143,8 +144,30 @@ static size_t append(char *out, size_t cap, size_t len, const char *text, size_t
 	return len;
 }
 
-/* Writes the first `depth` steps as a JSON pointer. Escapes within keys stay as they
- * stand in the text; '~' and '/' are escaped as RFC 6901 says. */
+/* The key without its escapes; NULL when it has none, or cannot be read. */
+static json_t *decode_key(const struct scanner *scan, const struct step *step)
+{
+	const char *quoted = scan->text.ptr + step->key_at - 1;
+	if (!memchr(quoted + 1, '\\', step->key_len)) {
+		return NULL;
+	}
+	return json_loadb(quoted, step->key_len + 2, JSON_DECODE_ANY, NULL);
+}
+
+/* '~' and '/' are escaped as RFC 6901 says. */
+static size_t append_key(char *out, size_t cap, size_t len, struct swm_str key)
+{
+	for (size_t i = 0; i < key.len; i++) {
+		if (key.ptr[i] == '~' || key.ptr[i] == '/') {
+			len = append(out, cap, len, key.ptr[i] == '~' ? "~0" : "~1", 2);
+		} else {
+			len = append(out, cap, len, key.ptr + i, 1);
+		}
+	}
+	return len;
+}
+
+/* Writes the first `depth` steps as a JSON pointer. */
 static void write_pointer(const struct scanner *scan, size_t depth, char *out, size_t cap)
 {
 	size_t len = append(out, cap, 0, "", 0);
@@ -157,14 +180,14 @@ static void write_pointer(const struct scanner *scan, size_t depth, char *out, s
 			len = append(out, cap, len, digits, (size_t)count);
 			continue;
 		}
-		for (size_t k = 0; k < step->key_len; k++) {
-			const char *byte = scan->text.ptr + step->key_at + k;
-			if (*byte == '~' || *byte == '/') {
-				len = append(out, cap, len, *byte == '~' ? "~0" : "~1", 2);
-			} else {
-				len = append(out, cap, len, byte, 1);
-			}
+		json_t *decoded = decode_key(scan, step);
+		struct swm_str key = {scan->text.ptr + step->key_at, step->key_len};
+		if (decoded) {
+			key.ptr = json_string_value(decoded);
+			key.len = json_string_length(decoded);
 		}
+		len = append_key(out, cap, len, key);
+		json_decref(decoded);
 	}
 }
 
@@ -208,6 +231,25 @@ int32_t swm_json_line(struct swm_str text, const char *pointer)
 	}
 }
 
+/* The allocator of jansson's has failed, in this thread, since this was last cleared.
+ * The one mutable thing beside the caller's memory: jansson takes an allocator
+ * without a context. */
+static _Thread_local bool starved;
+
+static void *json_malloc(size_t size)
+{
+	void *memory = malloc(size);
+	if (!memory) {
+		starved = true;
+	}
+	return memory;
+}
+
+void swm_json_init(void)
+{
+	json_set_alloc_funcs(json_malloc, free);
+}
+
 static bool too_deep(struct swm_str text)
 {
 	struct scanner scan = {.text = text};
@@ -232,9 +274,6 @@ static void one_line(char *message)
 static swm_status fail_parse(
 	struct swm_error *err, struct swm_str text, const json_error_t *problem)
 {
-	if (json_error_code(problem) == json_error_out_of_memory) {
-		return swm_error_set(err, SWM_E_NOMEM, "out of memory while reading JSON");
-	}
 	char pointer[128];
 	size_t at = problem->position > 0 ? (size_t)problem->position - 1 : 0;
 	swm_json_pointer_at(text, at, pointer, sizeof(pointer));
@@ -250,7 +289,7 @@ static swm_status fail_parse(
 swm_status swm_json_read(
 	struct swm_str text, size_t max_bytes, json_t **out, struct swm_error *err)
 {
-	json_error_t problem;
+	json_error_t problem = {0};
 
 	if (text.len > max_bytes) {
 		return swm_error_set(err, SWM_E_TOO_LARGE, "%zu bytes, over the limit of %zu",
@@ -263,8 +302,13 @@ swm_status swm_json_read(
 		return swm_error_set(
 			err, SWM_E_TOO_LARGE, "nested more than %d deep", SWM_JSON_DEPTH_MAX);
 	}
+	starved = false;
 	json_t *value = json_loadb(
 		text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+	if (starved) {
+		json_decref(value);
+		return swm_error_set(err, SWM_E_NOMEM, "out of memory while reading JSON");
+	}
 	if (!value) {
 		return fail_parse(err, text, &problem);
 	}

@@ -12,6 +12,13 @@
 #include <swm/types.h>
 
 /*
+ * Gives jansson an allocator that remembers its failures, since jansson forgets some of
+ * them: its lexer then reads a text with a byte missing. Once in a process, by main,
+ * before any other use of jansson.
+ */
+void swm_json_init(void);
+
+/*
  * Reads one JSON text: UTF-8, no duplicate keys, nothing after it, at most
  * max_bytes long and SWM_JSON_DEPTH_MAX deep. The caller owns *out.
  * SWM_E_TOO_LARGE: over a limit. SWM_E_INVALID: not JSON, or an integer outside

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* Longer names are compared by their beginnings only. */
-#define NEAREST_MAX 64
+/* Longer names have no neighbours. */
+#define NEAREST_MAX 128
 
 struct swm_str swm_str_from(const char *text)
 {
@@ -55,16 +55,14 @@ static size_t edit_distance(struct swm_str a, struct swm_str b)
 	size_t *before = rows[0];
 	size_t *last = rows[1];
 	size_t *now = rows[2];
-	size_t a_len = least(a.len, NEAREST_MAX);
-	size_t b_len = least(b.len, NEAREST_MAX);
 
-	for (size_t j = 0; j <= b_len; j++) {
+	for (size_t j = 0; j <= b.len; j++) {
 		before[j] = 0;
 		last[j] = j;
 	}
-	for (size_t i = 1; i <= a_len; i++) {
+	for (size_t i = 1; i <= a.len; i++) {
 		now[0] = i;
-		for (size_t j = 1; j <= b_len; j++) {
+		for (size_t j = 1; j <= b.len; j++) {
 			size_t change = last[j - 1] + (a.ptr[i - 1] != b.ptr[j - 1]);
 			now[j] = least(change, least(last[j], now[j - 1]) + 1);
 			if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] &&
@@ -77,14 +75,20 @@ static size_t edit_distance(struct swm_str a, struct swm_str b)
 		last = now;
 		now = oldest;
 	}
-	return last[b_len];
+	return last[b.len];
 }
 
 struct swm_str swm_str_nearest(struct swm_str text, const struct swm_str *names, size_t count)
 {
 	struct swm_str nearest = {NULL, 0};
 	size_t best = text.len / 3 + 1;
+	if (text.len > NEAREST_MAX) {
+		return nearest;
+	}
 	for (size_t i = 0; i < count; i++) {
+		if (names[i].len > NEAREST_MAX) {
+			continue;
+		}
 		size_t distance = edit_distance(text, names[i]);
 		if (distance < best || (distance == best && !nearest.ptr && distance <= 1)) {
 			best = distance;

@@ -9,6 +9,7 @@
 #include "transition.h"
 
 #include "effects.h"
+#include "json_read.h"
 #include "payload.h"
 #include "text.h"
 
@@ -231,8 +232,12 @@ static swm_status merge_data(struct machine *machine, bool *fits)
 	if (!machine->event->data) {
 		return SWM_OK;
 	}
-	merged = instance->data ? json_loadb(instance->data, instance->data_len, 0, NULL)
-				: json_object();
+	if (instance->data) {
+		const struct swm_str text = {instance->data, instance->data_len};
+		(void)swm_json_read(text, SIZE_MAX, &merged, NULL);
+	} else {
+		merged = json_object();
+	}
 	if (!merged || json_object_update(merged, machine->event->data) != 0) {
 		json_decref(merged);
 		return SWM_E_NOMEM;

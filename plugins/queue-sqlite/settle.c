@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Settling: all items of a call in one transaction.
+ *
+ * Each lease is addressed by its whole key and by its generation, `attempt`: if the
+ * lease ran out and somebody else took the message, no row matches and nothing of
+ * theirs is touched. A lease that ran out but that nobody took is still ours.
+ *
+ * Concurrency: confined to the consumer's thread.
+ */
+
+#include "consumer.h"
+#include "status.h"
+
+#include <assert.h>
+
+swm_status swm_settle_prepare(struct swm_consumer *consumer, struct swm_error *err)
+{
+	struct swm_db *db = &consumer->db;
+	swm_status status = swm_db_prepare(db,
+		"DELETE FROM lease"
+		" WHERE queue = ?1 AND due = ?2 AND message = ?3 AND attempt = ?4",
+		&consumer->drop_lease, err);
+
+	if (status == SWM_OK) {
+		status = swm_db_prepare(
+			db, "DELETE FROM message WHERE id = ?1", &consumer->drop_message, err);
+	}
+	if (status == SWM_OK) {
+		status = swm_db_prepare(db,
+			"UPDATE lease SET due = ?5, held = ?6"
+			" WHERE queue = ?1 AND due = ?2 AND message = ?3 AND attempt = ?4",
+			&consumer->move_lease, err);
+	}
+	return status;
+}
+
+/* Nothing is settled if one of the items cannot be right. */
+static swm_status check_items(struct swm_consumer *consumer, const struct swm_settlement *items,
+	size_t count, struct swm_error *err)
+{
+	size_t i;
+
+	consumer->settlement++;
+	for (i = 0; i < count; i++) {
+		struct swm_lease *lease =
+			swm_deliveries_find(&consumer->deliveries, items[i].token);
+
+		if (lease == NULL) {
+			return swm_fail(err, SWM_E_INVALID, 0,
+				"item %zu: not a delivery that is out on this consumer", i);
+		}
+		if (lease->settlement == consumer->settlement) {
+			return swm_fail(
+				err, SWM_E_INVALID, 0, "item %zu: settled twice in a call", i);
+		}
+		lease->settlement = consumer->settlement;
+		if (items[i].action < SWM_ACK || items[i].action > SWM_EXTEND) {
+			return swm_fail(err, SWM_E_INVALID, 0, "item %zu: no such action: %u",
+				i, items[i].action);
+		}
+		if (items[i].action != SWM_ACK && items[i].delay_ms < 0) {
+			return swm_fail(err, SWM_E_INVALID, 0, "item %zu: a negative delay", i);
+		}
+	}
+	return SWM_OK;
+}
+
+static void bind_lease(
+	const struct swm_consumer *consumer, const struct swm_lease *lease, sqlite3_stmt *stmt)
+{
+	(void)sqlite3_bind_int64(stmt, 1, consumer->sources[lease->source].queue_id);
+	(void)sqlite3_bind_int64(stmt, 2, lease->due_ms);
+	(void)sqlite3_bind_int64(stmt, 3, lease->row);
+	(void)sqlite3_bind_int64(stmt, 4, lease->attempt);
+}
+
+/* Runs a statement that changes one row if the lease is still ours. */
+static swm_status run_fenced(struct swm_consumer *consumer, struct swm_lease *lease,
+	sqlite3_stmt *stmt, struct swm_error *err)
+{
+	swm_status status = swm_db_run(&consumer->db, stmt, "settle a delivery", err);
+
+	if (status == SWM_OK && sqlite3_changes(consumer->db.handle) == 0) {
+		lease->lost = true;
+	}
+	return status;
+}
+
+static swm_status drop(
+	struct swm_consumer *consumer, struct swm_lease *lease, struct swm_error *err)
+{
+	swm_status status;
+
+	bind_lease(consumer, lease, consumer->drop_lease);
+	status = run_fenced(consumer, lease, consumer->drop_lease, err);
+	if (status != SWM_OK || lease->lost) {
+		return status;
+	}
+	(void)sqlite3_bind_int64(consumer->drop_message, 1, lease->row);
+	return swm_db_run(&consumer->db, consumer->drop_message, "remove a message", err);
+}
+
+static swm_status move(struct swm_consumer *consumer, struct swm_lease *lease, int64_t due_ms,
+	bool held, struct swm_error *err)
+{
+	bind_lease(consumer, lease, consumer->move_lease);
+	(void)sqlite3_bind_int64(consumer->move_lease, 5, due_ms);
+	(void)sqlite3_bind_int(consumer->move_lease, 6, held ? 1 : 0);
+	return run_fenced(consumer, lease, consumer->move_lease, err);
+}
+
+/* When a moved lease is due. A NACK without delay sorts before everything, so that
+ * what is given back keeps its place, whatever the clock does. */
+static int64_t due_of(const struct swm_settlement *item, int64_t now_ms)
+{
+	int64_t delay_ms =
+		item->delay_ms < SWM_DELAY_MAX_MS ? item->delay_ms : SWM_DELAY_MAX_MS;
+
+	return item->action == SWM_NACK && delay_ms == 0 ? 0 : now_ms + delay_ms;
+}
+
+static swm_status apply(struct swm_consumer *consumer, const struct swm_settlement *item,
+	int64_t now_ms, struct swm_error *err)
+{
+	struct swm_lease *lease = swm_deliveries_find(&consumer->deliveries, item->token);
+
+	assert(lease != NULL); /* check_items() has found it */
+	if (lease->lost) {
+		return SWM_OK;
+	}
+	if (item->action == SWM_ACK) {
+		return drop(consumer, lease, err);
+	}
+	return move(consumer, lease, due_of(item, now_ms), item->action == SWM_EXTEND, err);
+}
+
+/* After the commit: forgets what is settled for good. How many leases were lost. */
+static size_t conclude(struct swm_consumer *consumer, const struct swm_settlement *items,
+	size_t count, int64_t now_ms)
+{
+	swm_wake_mask mask = 0;
+	size_t lost = 0;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		struct swm_lease *lease =
+			swm_deliveries_find(&consumer->deliveries, items[i].token);
+
+		assert(lease != NULL);
+		lost += lease->lost;
+		if (items[i].action == SWM_EXTEND) {
+			lease->due_ms = lease->lost ? lease->due_ms : due_of(&items[i], now_ms);
+			continue;
+		}
+		if (items[i].action == SWM_NACK) {
+			mask |= consumer->sources[lease->source].mask;
+		}
+		swm_deliveries_remove(&consumer->deliveries, items[i].token);
+	}
+	swm_wake_signal(consumer->queue->wake, mask);
+	return lost;
+}
+
+/* All items in one transaction; on failure no row is changed. */
+static swm_status settle_all(struct swm_consumer *consumer, const struct swm_settlement *items,
+	size_t count, struct swm_error *err)
+{
+	const struct swm_host *host = consumer->queue->host;
+	swm_status status = swm_db_begin(&consumer->db, err);
+	int64_t now_ms;
+	size_t lost;
+	size_t i;
+
+	if (status != SWM_OK) {
+		return status;
+	}
+	now_ms = host->now_ms(host->ctx);
+	for (i = 0; i < count && status == SWM_OK; i++) {
+		status = apply(consumer, &items[i], now_ms, err);
+	}
+	if (status != SWM_OK) {
+		swm_db_rollback(&consumer->db);
+		return status;
+	}
+	status = swm_db_commit(&consumer->db, err);
+	if (status != SWM_OK) {
+		return status;
+	}
+	lost = conclude(consumer, items, count, now_ms);
+	if (lost != 0) {
+		return swm_fail(err, SWM_E_CONFLICT, 0,
+			"%s: %zu of %zu deliveries had been taken over by others: their lease "
+			"was over",
+			consumer->db.path, lost, count);
+	}
+	return SWM_OK;
+}
+
+swm_status swm_consumer_settle(struct swm_consumer *consumer,
+	const struct swm_settlement *items, size_t count, struct swm_error *err)
+{
+	swm_status status = swm_consumer_check(consumer, err);
+
+	if (status == SWM_OK) {
+		status = check_items(consumer, items, count, err);
+	}
+	if (status != SWM_OK || count == 0) {
+		return status;
+	}
+	return swm_consumer_status(consumer, settle_all(consumer, items, count, err), err);
+}
+
+void swm_settle_return_all(struct swm_consumer *consumer)
+{
+	swm_wake_mask mask = 0;
+	swm_status status;
+	struct swm_lease *lease;
+	uint32_t position = 0;
+
+	if (consumer->deliveries.out == 0) {
+		return;
+	}
+	/* If any of this fails, the leases run out. */
+	status = swm_db_begin(&consumer->db, NULL);
+	if (status != SWM_OK) {
+		return;
+	}
+	while (status == SWM_OK &&
+		(lease = swm_deliveries_next(&consumer->deliveries, &position)) != NULL) {
+		if (!lease->lost) {
+			status = move(consumer, lease, 0, false, NULL);
+			mask |= consumer->sources[lease->source].mask;
+		}
+	}
+	if (status != SWM_OK) {
+		swm_db_rollback(&consumer->db);
+	} else if (swm_db_commit(&consumer->db, NULL) == SWM_OK) {
+		swm_wake_signal(consumer->queue->wake, mask);
+	}
+}
