@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Templates compiled: order, positions, parents, retry and timeout, the fragment; and
+ * which texts count as the same. What lint says stands in tests/cases/lint-*.
+ */
+
+#include "support.h"
+
+#define HEAD "{\"workflow_name\":\"W\",\"component_name\":\"C\",\"stages\":["
+#define STAGE(name, order, tasks) \
+	"{\"stage_name\":\"" name "\",\"stage_order\":" order ",\"tasks\":[" tasks "]}"
+
+static struct swm_template *compile(const char *text)
+{
+	struct swm_template *template = NULL;
+	struct swm_findings findings;
+
+	const swm_status status = swm_template_read(str(text), 3, &template, &findings);
+	if (status != SWM_OK) {
+		fail_msg("%d: %s", (int)status,
+			findings.count > 0 ? findings.items[0].message : "no finding");
+	}
+	swm_findings_finish(&findings);
+	return template;
+}
+
+static void test_pizza(void **state)
+{
+	char *text = file_read(PIZZA);
+	struct swm_template *pizza = compile(text);
+	static const char *const tasks[] = {"confirm_order", "make_food", "assign_executive",
+		"confirm_delivery", "deliver_food"};
+
+	(void)state;
+	assert_str(pizza->id, "ITALIAN:3");
+	assert_str(pizza->component, "ITALIAN");
+	assert_str(pizza->workflow, "Deliver Pizza");
+	assert_int_equal(pizza->version, 3);
+	assert_int_equal(pizza->stage_count, 4);
+	assert_int_equal(pizza->task_count, 5);
+	assert_str(pizza->stages[0].name, "START");
+	assert_int_equal(pizza->stages[0].task_count, 0);
+	assert_int_equal(pizza->stages[2].first_task, 1);
+	assert_int_equal(pizza->stages[2].task_count, 3);
+	for (size_t i = 0; i < COUNT_OF(tasks); i++) {
+		assert_str(pizza->tasks[i].name, tasks[i]);
+		assert_int_equal(pizza->tasks[i].max_attempts, 1);
+		assert_int_equal(pizza->tasks[i].timeout_ms, 0);
+	}
+	const struct swm_task *delivery = &pizza->tasks[3];
+	assert_int_equal(delivery->parent_count, 2);
+	assert_int_equal(delivery->parents[0], 1);
+	assert_int_equal(delivery->parents[1], 2);
+	assert_int_equal(delivery->child_count, 0);
+	assert_int_equal(pizza->tasks[1].child_count, 1);
+	assert_int_equal(pizza->tasks[1].children[0], 3);
+	assert_str(delivery->queue, "confirm_delivery_queue");
+	assert_str(delivery->business_status, "FOOD ON THE WAY");
+	assert_null(pizza->tasks[1].business_status.ptr);
+	assert_int_equal(pizza->tasks[4].type, SWM_TASK_HUMAN);
+	assert_str(pizza->tasks[4].assigned_to, "delivery_executive");
+	assert_str(pizza->tasks[4].fragment,
+		",\"component_name\":\"ITALIAN\",\"event_name\":\"StartTask\",\"stage_name\":"
+		"\"DELIVER\",\"task_name\":\"deliver_food\",\"task_type\":\"HUMAN\","
+		"\"assigned_to\":\"delivery_executive\"");
+	assert_int_equal(swm_template_stage(pizza, str("PREPARE")), 2);
+	assert_int_equal(swm_template_stage(pizza, str("prepare")), -1);
+	assert_int_equal(swm_template_task(pizza, 2, str("assign_executive")), 2);
+	assert_int_equal(swm_template_task(pizza, 1, str("assign_executive")), -1);
+	assert_int_equal(swm_template_task(pizza, 0, str("confirm_order")), -1);
+	swm_template_destroy(pizza);
+	swm_template_destroy(NULL);
+	free(text);
+}
+
+static void test_order(void **state)
+{
+	struct swm_template *template =
+		compile(HEAD STAGE("last", "1e3", "") "," STAGE("second", "2.5", "") "," STAGE(
+			"first", "-7", "") "," STAGE("third", "10", "") "]}");
+	static const char *const names[] = {"first", "second", "third", "last"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		assert_str(template->stages[i].name, names[i]);
+	}
+	assert_true(template->stages[1].order == 2.5);
+	swm_template_destroy(template);
+}
+
+static void test_retry(void **state)
+{
+	struct swm_template *template = compile(HEAD STAGE("S", "1",
+		"{\"task_name\":\"a\",\"task_queue\":\"q\",\"timeout\":\"30s\",\"retry\":"
+		"{\"max_attempts\":5,\"backoff\":\"2s\",\"max_backoff\":\"1.5m\"}},"
+		"{\"task_name\":\"b\",\"task_queue\":\"q\",\"retry\":"
+		"{\"max_attempts\":2}},"
+		"{\"task_name\":\"c\",\"task_type\":\"HUMAN\"}") "]}");
+
+	(void)state;
+	assert_int_equal(template->tasks[0].max_attempts, 5);
+	assert_int_equal(template->tasks[0].backoff_ms, 2000);
+	assert_int_equal(template->tasks[0].max_backoff_ms, 90000);
+	assert_int_equal(template->tasks[0].timeout_ms, 30000);
+	assert_int_equal(template->tasks[1].max_attempts, 2);
+	assert_true(template->tasks[1].backoff_ms > 0);
+	assert_true(template->tasks[1].max_backoff_ms >= template->tasks[1].backoff_ms);
+	assert_int_equal(template->tasks[1].timeout_ms, 0);
+	assert_null(template->tasks[2].queue.ptr);
+	assert_int_equal(template->tasks[2].type, SWM_TASK_HUMAN);
+	swm_template_destroy(template);
+}
+
+/* Doubling, capped, and less by at most a quarter; the id alone decides how much. */
+static void test_backoff(void **state)
+{
+	const struct swm_task task = {
+		.max_attempts = 9, .backoff_ms = 1000, .max_backoff_ms = 60000};
+	const struct swm_task huge = {.max_attempts = 9,
+		.backoff_ms = SWM_DURATION_MAX_MS,
+		.max_backoff_ms = SWM_DURATION_MAX_MS};
+	bool differ = false;
+	int64_t least = INT64_MAX;
+	int64_t most = 0;
+
+	(void)state;
+	for (uint32_t n = 0; n < 400; n++) {
+		struct swm_id id;
+		char text[16];
+		snprintf(text, sizeof(text), "%u", n);
+		const struct swm_str part = str(text);
+		swm_id_of(&part, 1, &id);
+		for (uint32_t attempts = 1; attempts <= 12; attempts++) {
+			const int64_t full =
+				attempts < 7 ? INT64_C(1000) << (attempts - 1) : 60000;
+			const int64_t delay = swm_backoff_ms(&task, attempts, &id);
+			assert_true(delay <= full);
+			assert_true(delay * 4 >= full * 3);
+			assert_int_equal(delay, swm_backoff_ms(&task, attempts, &id));
+			differ = differ || delay != full;
+		}
+		const int64_t first = swm_backoff_ms(&task, 1, &id);
+		least = first < least ? first : least;
+		most = first > most ? first : most;
+		const int64_t delay = swm_backoff_ms(&huge, SWM_ATTEMPTS_MAX, &id);
+		assert_true(delay <= SWM_DURATION_MAX_MS && delay > 0);
+	}
+	assert_true(differ);
+	assert_true(most - least > 200); /* spread over the quarter */
+}
+
+static void check_same(const char *a, const char *b, bool expected)
+{
+	bool same = !expected;
+
+	assert_int_equal(swm_template_same(str(a), str(b), &same), SWM_OK);
+	if (same != expected) {
+		fail_msg("%s and %s", a, b);
+	}
+}
+
+static void test_same(void **state)
+{
+	bool same = true;
+
+	(void)state;
+	check_same(
+		"{\"a\":1,\"b\":[true,null]}", "{ \"b\" : [ true, null ],\n \"a\":1 }", true);
+	check_same("{\"a\":0.1}", "{\"a\":1e-1}", true);
+	check_same("{\"a\":\"\\u0041\"}", "{\"a\":\"A\"}", true);
+	check_same("{\"a\":1}", "{\"a\":2}", false);
+	check_same("{\"a\":1}", "{\"a\":1,\"b\":1}", false);
+	check_same("{\"a\":[1,2]}", "{\"a\":[2,1]}", false);
+	check_same("{\"a\":\"1\"}", "{\"a\":1}", false);
+	assert_int_equal(swm_template_same(str("{"), str("{}"), &same), SWM_E_INVALID);
+	assert_int_equal(swm_template_same(str("{}"), str("]"), &same), SWM_E_INVALID);
+}
+
+/* Without `out` it only checks; with errors `out` is left alone. */
+static void test_outputs(void **state)
+{
+	struct swm_findings findings;
+	struct swm_template *out = (struct swm_template *)&findings;
+
+	(void)state;
+	assert_int_equal(
+		swm_template_read(str(HEAD STAGE("S", "1", "") "]}"), 1, NULL, &findings),
+		SWM_OK);
+	assert_int_equal(findings.errors, 0);
+	swm_findings_finish(&findings);
+	assert_int_equal(swm_template_read(str(HEAD "]}"), 1, &out, &findings), SWM_E_INVALID);
+	assert_ptr_equal(out, &findings);
+	assert_true(findings.errors > 0);
+	swm_findings_finish(&findings);
+	assert_int_equal(findings.count, 0);
+	swm_findings_finish(&findings);
+}
+
+/* The largest template that is allowed, and the most findings that are kept. */
+static void test_largest(void **state)
+{
+	char *text = malloc(2 * 1024 * 1024);
+	size_t len = (size_t)sprintf(text, HEAD);
+	int task = 0;
+
+	(void)state;
+	for (int stage = 0; stage < SWM_STAGES_MAX; stage++) {
+		len += (size_t)sprintf(text + len,
+			"%s{\"stage_name\":\"s%d\",\"stage_order\":%d,\"tasks\":[",
+			stage > 0 ? "," : "", stage, stage);
+		for (int i = 0; i < SWM_TASKS_MAX / SWM_STAGES_MAX; i++, task++) {
+			len += (size_t)sprintf(text + len,
+				"%s{\"task_name\":\"t%d\",\"task_queue\":\"q\"}",
+				i > 0 ? "," : "", task);
+		}
+		len += (size_t)sprintf(text + len, "]}");
+	}
+	strcpy(text + len, "]}");
+	struct swm_template *template = compile(text);
+	assert_int_equal(template->stage_count, SWM_STAGES_MAX);
+	assert_int_equal(template->task_count, SWM_TASKS_MAX);
+	assert_int_equal(template->tasks[SWM_TASKS_MAX - 1].stage, SWM_STAGES_MAX - 1);
+	swm_template_destroy(template);
+	for (char *at = text; (at = strstr(at, "task_queue")) != NULL; at++) {
+		*at = 'T';
+	}
+	struct swm_findings findings;
+	assert_int_equal(swm_template_read(str(text), 1, NULL, &findings), SWM_E_INVALID);
+	assert_int_equal(findings.count, SWM_FINDINGS_MAX);
+	assert_true(findings.errors >= SWM_TASKS_MAX);
+	swm_findings_finish(&findings);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pizza),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_retry),
+		cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_outputs),
+		cmocka_unit_test(test_largest),
+	};
+
+	return cmocka_run_group_tests_name("template", tests, NULL, NULL);
+}
