@@ -111,12 +111,7 @@ swm_status swm_schema_open(struct swm_db *db, const char *path, enum swm_db_sync
 	if (status != SWM_OK) {
 		return status;
 	}
-	/* Debian's SQLite overwrites what is deleted with zeros, by default. A queue
-	 * deletes all that it ever held, and each zero goes through the WAL. */
-	status = swm_db_exec(db, "PRAGMA secure_delete=OFF", err);
-	if (status == SWM_OK) {
-		status = read_version(db, &version, err);
-	}
+	status = read_version(db, &version, err);
 	if (status == SWM_OK) {
 		status =
 			version == 0 ? create_tables(db, err) : check_version(db, version, err);
