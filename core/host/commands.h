@@ -6,9 +6,6 @@
 
 #include "cli.h"
 
-/* cli_run.c */
-extern const struct swm_command swm_command_run;
-
 /* cli_plugin.c */
 extern const struct swm_command swm_command_plugin_list;
 extern const struct swm_command swm_command_plugin_describe;

@@ -208,14 +208,20 @@ static swm_status read_queues(struct reading *reading, json_t *section)
 		}
 		worst = status != SWM_OK ? status : worst;
 	}
+	if (config->queue_count == 0) {
+		swm_problems_add(reading->problems, SWM_SEVERITY_ERROR, "/queues",
+			"defines no adapter");
+		return SWM_E_CONFIG;
+	}
 	return worst;
 }
 
 static void check_adapter_name(struct reading *reading, const char *name, const char *pointer)
 {
 	const struct swm_config *config = reading->config;
-	if (name == NULL || swm_config_queue(config, name) != NULL) {
-		return;
+	bool known = name == NULL || swm_config_queue(config, name) != NULL;
+	if (known || config->queue_count == 0) {
+		return; /* without any, `queues` itself has its error */
 	}
 	struct swm_str names[SWM_QUEUES_MAX];
 	for (size_t i = 0; i < config->queue_count; i++) {

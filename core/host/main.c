@@ -8,7 +8,6 @@
 #include "json_read.h"
 
 static const struct swm_command *const commands[] = {
-	&swm_command_run,
 	&swm_command_plugin_list,
 	&swm_command_plugin_describe,
 	&swm_command_migrate,

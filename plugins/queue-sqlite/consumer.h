@@ -43,6 +43,9 @@ struct swm_consumer {
 	/* Settling. */
 	sqlite3_stmt *drop_lease;
 	sqlite3_stmt *drop_message;
+	sqlite3_stmt *count_leases;
+	sqlite3_stmt *drop_leases;
+	sqlite3_stmt *drop_messages;
 	sqlite3_stmt *move_lease;
 
 	struct swm_source *sources;

@@ -42,24 +42,19 @@ void swm_publisher_close(struct swm_publisher *publisher)
 
 static swm_status prepare_statements(struct swm_publisher *publisher, struct swm_error *err)
 {
-	struct swm_db *db = &publisher->db;
-	swm_status status = swm_catalog_init(&publisher->catalog, db, err);
+	const struct swm_statement all[] = {
+		{"SELECT published FROM queue WHERE id = ?1", &publisher->read_number},
+		{"UPDATE queue SET published = ?2 WHERE id = ?1", &publisher->write_number},
+		{"INSERT INTO message (id, message_id, key, headers, body)"
+		 " VALUES (?1, ?2, ?3, ?4, ?5)",
+			&publisher->insert},
+	};
+	swm_status status = swm_catalog_init(&publisher->catalog, &publisher->db, err);
 
-	if (status == SWM_OK) {
-		status = swm_db_prepare(db, "SELECT published FROM queue WHERE id = ?1",
-			&publisher->read_number, err);
+	if (status != SWM_OK) {
+		return status;
 	}
-	if (status == SWM_OK) {
-		status = swm_db_prepare(db, "UPDATE queue SET published = ?2 WHERE id = ?1",
-			&publisher->write_number, err);
-	}
-	if (status == SWM_OK) {
-		status = swm_db_prepare(db,
-			"INSERT INTO message (id, message_id, key, headers, body)"
-			" VALUES (?1, ?2, ?3, ?4, ?5)",
-			&publisher->insert, err);
-	}
-	return status;
+	return swm_statements_prepare(&publisher->db, all, sizeof(all) / sizeof(all[0]), err);
 }
 
 swm_status swm_publisher_open(

@@ -111,12 +111,7 @@ swm_status swm_schema_open(struct swm_db *db, const char *path, enum swm_db_sync
 	if (status != SWM_OK) {
 		return status;
 	}
-	/* Debian's SQLite overwrites what is deleted with zeros, by default. A queue
-	 * deletes all that it ever held, and each zero goes through the WAL. */
-	status = swm_db_exec(db, "PRAGMA secure_delete=OFF", err);
-	if (status == SWM_OK) {
-		status = read_version(db, &version, err);
-	}
+	status = read_version(db, &version, err);
 	if (status == SWM_OK) {
 		status =
 			version == 0 ? create_tables(db, err) : check_version(db, version, err);
@@ -127,19 +122,28 @@ swm_status swm_schema_open(struct swm_db *db, const char *path, enum swm_db_sync
 	return status;
 }
 
+swm_status swm_statements_prepare(
+	struct swm_db *db, const struct swm_statement *all, size_t count, struct swm_error *err)
+{
+	swm_status status = SWM_OK;
+	size_t i;
+
+	for (i = 0; i < count && status == SWM_OK; i++) {
+		status = swm_db_prepare(db, all[i].sql, all[i].stmt, err);
+	}
+	return status;
+}
+
 swm_status swm_catalog_init(
 	struct swm_catalog *catalog, struct swm_db *db, struct swm_error *err)
 {
-	swm_status status;
+	const struct swm_statement all[] = {
+		{"SELECT id FROM queue WHERE name = ?1", &catalog->find},
+		{"INSERT INTO queue (name) VALUES (?1)", &catalog->insert},
+	};
 
 	catalog->db = db;
-	status =
-		swm_db_prepare(db, "SELECT id FROM queue WHERE name = ?1", &catalog->find, err);
-	if (status == SWM_OK) {
-		status = swm_db_prepare(
-			db, "INSERT INTO queue (name) VALUES (?1)", &catalog->insert, err);
-	}
-	return status;
+	return swm_statements_prepare(db, all, sizeof(all) / sizeof(all[0]), err);
 }
 
 swm_status swm_queue_name_check(struct swm_str name, struct swm_error *err)

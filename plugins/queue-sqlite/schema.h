@@ -27,6 +27,16 @@ struct swm_catalog {
 SWM_NODISCARD swm_status swm_schema_open(struct swm_db *db, const char *path,
 	enum swm_db_sync sync, int64_t call_timeout_ms, struct swm_error *err);
 
+/* A statement to prepare, and where to. */
+struct swm_statement {
+	const char *sql;
+	sqlite3_stmt **stmt;
+};
+
+/* Prepares them all; they go when `db` is closed. */
+SWM_NODISCARD swm_status swm_statements_prepare(struct swm_db *db,
+	const struct swm_statement *all, size_t count, struct swm_error *err);
+
 /* Prepares the statements, which go when `db` is closed. */
 SWM_NODISCARD swm_status swm_catalog_init(
 	struct swm_catalog *catalog, struct swm_db *db, struct swm_error *err);

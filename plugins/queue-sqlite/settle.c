@@ -7,6 +7,10 @@
  * lease ran out and somebody else took the message, no row matches and nothing of
  * theirs is touched. A lease that ran out but that nobody took is still ours.
  *
+ * What is received together is mostly acknowledged together, and its rows are
+ * neighbours: a run of these is deleted as a range, which costs half as much as row by
+ * row, after counting that all of the leases are still ours.
+ *
  * Concurrency: confined to the consumer's thread.
  */
 
@@ -15,25 +19,27 @@
 
 #include <assert.h>
 
+enum {
+	/* Two rows one by one are as fast as a range. */
+	RUN_MIN = 3
+};
+
+#define THE_LEASE " WHERE queue = ?1 AND due = ?2 AND message = ?3 AND attempt = ?4"
+#define THE_LEASES \
+	" WHERE queue = ?1 AND due = ?2 AND message BETWEEN ?3 AND ?5 AND attempt = ?4"
+
 swm_status swm_settle_prepare(struct swm_consumer *consumer, struct swm_error *err)
 {
-	struct swm_db *db = &consumer->db;
-	swm_status status = swm_db_prepare(db,
-		"DELETE FROM lease"
-		" WHERE queue = ?1 AND due = ?2 AND message = ?3 AND attempt = ?4",
-		&consumer->drop_lease, err);
+	const struct swm_statement all[] = {
+		{"DELETE FROM lease" THE_LEASE, &consumer->drop_lease},
+		{"DELETE FROM message WHERE id = ?1", &consumer->drop_message},
+		{"UPDATE lease SET due = ?5, held = ?6" THE_LEASE, &consumer->move_lease},
+		{"SELECT count(*) FROM lease" THE_LEASES, &consumer->count_leases},
+		{"DELETE FROM lease" THE_LEASES, &consumer->drop_leases},
+		{"DELETE FROM message WHERE id BETWEEN ?1 AND ?2", &consumer->drop_messages},
+	};
 
-	if (status == SWM_OK) {
-		status = swm_db_prepare(
-			db, "DELETE FROM message WHERE id = ?1", &consumer->drop_message, err);
-	}
-	if (status == SWM_OK) {
-		status = swm_db_prepare(db,
-			"UPDATE lease SET due = ?5, held = ?6"
-			" WHERE queue = ?1 AND due = ?2 AND message = ?3 AND attempt = ?4",
-			&consumer->move_lease, err);
-	}
-	return status;
+	return swm_statements_prepare(&consumer->db, all, sizeof(all) / sizeof(all[0]), err);
 }
 
 /* Nothing is settled if one of the items cannot be right. */
@@ -136,6 +142,84 @@ static swm_status apply(struct swm_consumer *consumer, const struct swm_settleme
 	return move(consumer, lease, due_of(item, now_ms), item->action == SWM_EXTEND, err);
 }
 
+/* How many of the items from the first on can be dropped as one range: acknowledged
+ * neighbours, leased by the same receive. At least 1. */
+static size_t measure_run(
+	struct swm_consumer *consumer, const struct swm_settlement *items, size_t count)
+{
+	const struct swm_lease *first =
+		swm_deliveries_find(&consumer->deliveries, items[0].token);
+	size_t n;
+
+	for (n = 1; n < count; n++) {
+		const struct swm_lease *next =
+			swm_deliveries_find(&consumer->deliveries, items[n].token);
+
+		if (items[n].action != SWM_ACK || next->lost ||
+			next->row != first->row + (int64_t)n || next->due_ms != first->due_ms ||
+			next->attempt != first->attempt) {
+			break;
+		}
+	}
+	return n;
+}
+
+/* Drops a run of `n` from `first` on, if all of it is still ours: then *dropped. */
+static swm_status drop_run(struct swm_consumer *consumer, const struct swm_lease *first,
+	size_t n, bool *dropped, struct swm_error *err)
+{
+	int64_t last_row = first->row + (int64_t)n - 1;
+	sqlite3_stmt *stmt = consumer->count_leases;
+	swm_status status = SWM_OK;
+	int rc;
+
+	bind_lease(consumer, first, stmt);
+	(void)sqlite3_bind_int64(stmt, 5, last_row);
+	rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW) {
+		*dropped = sqlite3_column_int64(stmt, 0) == (int64_t)n;
+	} else {
+		status = swm_db_failed(&consumer->db, rc, "count leases", err);
+	}
+	(void)sqlite3_reset(stmt);
+	if (status != SWM_OK || !*dropped) {
+		return status;
+	}
+	bind_lease(consumer, first, consumer->drop_leases);
+	(void)sqlite3_bind_int64(consumer->drop_leases, 5, last_row);
+	status = swm_db_run(&consumer->db, consumer->drop_leases, "drop leases", err);
+	if (status != SWM_OK) {
+		return status;
+	}
+	(void)sqlite3_bind_int64(consumer->drop_messages, 1, first->row);
+	(void)sqlite3_bind_int64(consumer->drop_messages, 2, last_row);
+	return swm_db_run(&consumer->db, consumer->drop_messages, "remove messages", err);
+}
+
+/* Settles the first item, or a run of them: *done says how many. */
+static swm_status apply_some(struct swm_consumer *consumer, const struct swm_settlement *items,
+	size_t count, int64_t now_ms, size_t *done, struct swm_error *err)
+{
+	const struct swm_lease *lease =
+		swm_deliveries_find(&consumer->deliveries, items[0].token);
+	swm_status status = SWM_OK;
+	bool dropped = false;
+	size_t run = 1;
+
+	if (items[0].action == SWM_ACK && !lease->lost) {
+		run = measure_run(consumer, items, count);
+	}
+	if (run >= RUN_MIN) {
+		status = drop_run(consumer, lease, run, &dropped, err);
+	}
+	if (dropped) {
+		*done = run;
+		return status;
+	}
+	*done = 1;
+	return status == SWM_OK ? apply(consumer, &items[0], now_ms, err) : status;
+}
+
 /* After the commit: forgets what is settled for good. How many leases were lost. */
 static size_t conclude(struct swm_consumer *consumer, const struct swm_settlement *items,
 	size_t count, int64_t now_ms)
@@ -170,6 +254,7 @@ static swm_status settle_all(struct swm_consumer *consumer, const struct swm_set
 	const struct swm_host *host = consumer->queue->host;
 	swm_status status = swm_db_begin(&consumer->db, err);
 	int64_t now_ms;
+	size_t done = 0;
 	size_t lost;
 	size_t i;
 
@@ -177,8 +262,8 @@ static swm_status settle_all(struct swm_consumer *consumer, const struct swm_set
 		return status;
 	}
 	now_ms = host->now_ms(host->ctx);
-	for (i = 0; i < count && status == SWM_OK; i++) {
-		status = apply(consumer, &items[i], now_ms, err);
+	for (i = 0; i < count && status == SWM_OK; i += done) {
+		status = apply_some(consumer, &items[i], count - i, now_ms, &done, err);
 	}
 	if (status != SWM_OK) {
 		swm_db_rollback(&consumer->db);

@@ -43,10 +43,7 @@ struct taking {
 
 swm_status swm_take_prepare(struct swm_consumer *consumer, struct swm_error *err)
 {
-	const struct {
-		const char *sql;
-		sqlite3_stmt **stmt;
-	} all[] = {
+	const struct swm_statement all[] = {
 		/* CROSS JOIN: leases first, in the order of their key. */
 		{"SELECT m.id, m.message_id, m.key, m.headers, m.body, l.due, l.attempt"
 		 " FROM lease AS l CROSS JOIN message AS m ON m.id = l.message"
@@ -64,13 +61,8 @@ swm_status swm_take_prepare(struct swm_consumer *consumer, struct swm_error *err
 			&consumer->lease_fresh},
 		{"UPDATE queue SET taken = ?2 WHERE id = ?1", &consumer->write_taken},
 	};
-	swm_status status = SWM_OK;
-	size_t i;
 
-	for (i = 0; i < sizeof(all) / sizeof(all[0]) && status == SWM_OK; i++) {
-		status = swm_db_prepare(&consumer->db, all[i].sql, all[i].stmt, err);
-	}
-	return status;
+	return swm_statements_prepare(&consumer->db, all, sizeof(all) / sizeof(all[0]), err);
 }
 
 static bool is_full(const struct taking *taking)

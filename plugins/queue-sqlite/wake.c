@@ -11,16 +11,14 @@
 
 #include "wake.h"
 
+#include "lock_file.h"
 #include "status.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -53,36 +51,25 @@ struct swm_wake {
 	_Atomic uint32_t private_next;
 };
 
-static swm_status fail_file(struct swm_error *err, const char *path, const char *what)
-{
-	int error = errno;
-	swm_status status = SWM_E_UNAVAILABLE;
-
-	if (error == EACCES || error == EPERM || error == EROFS) {
-		status = SWM_E_DENIED;
-	}
-	return swm_fail(err, status, error, "%s: cannot %s the wake file: %s", path, what,
-		strerror(error));
-}
-
 static swm_status map_file(const char *path, struct wake_page **out, struct swm_error *err)
 {
-	swm_status status = SWM_OK;
+	swm_status status;
 	struct stat st;
 	void *page;
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
+	int fd = -1;
 
-	if (fd < 0) {
-		return fail_file(err, path, "open");
+	status = swm_lock_file_open(path, &fd, err);
+	if (status != SWM_OK) {
+		return status;
 	}
 	/* Two processes may both find it short: extending it twice does no harm. */
 	if (fstat(fd, &st) != 0 ||
 		(st.st_size < PAGE_BYTES && ftruncate(fd, PAGE_BYTES) != 0)) {
-		status = fail_file(err, path, "extend");
+		status = swm_fail_errno(err, path, "extend");
 	} else {
 		page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (page == MAP_FAILED) {
-			status = fail_file(err, path, "map");
+			status = swm_fail_errno(err, path, "map");
 		} else {
 			*out = page;
 		}

@@ -29,7 +29,7 @@ struct swm_wake;
 typedef uint32_t swm_wake_mask;
 
 /* Opens and maps the file at `path`, creating it when it is missing. Free with
- * swm_wake_close(). SWM_E_UNAVAILABLE, SWM_E_DENIED, SWM_E_NOMEM. */
+ * swm_wake_close(). SWM_E_UNAVAILABLE, SWM_E_DENIED, SWM_E_THROTTLED (disk full), SWM_E_NOMEM. */
 SWM_NODISCARD swm_status swm_wake_open(
 	const char *path, struct swm_wake **out, struct swm_error *err);
 
