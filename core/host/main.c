@@ -8,6 +8,23 @@
 #include "json_read.h"
 
 static const struct swm_command *const commands[] = {
+	&swm_command_run,
+	&swm_command_start,
+	&swm_command_complete,
+	&swm_command_fail,
+	&swm_command_retry,
+	&swm_command_send,
+	&swm_command_list,
+	&swm_command_show,
+	&swm_command_events,
+	&swm_command_template_lint,
+	&swm_command_template_apply,
+	&swm_command_template_list,
+	&swm_command_template_show,
+	&swm_command_parked_list,
+	&swm_command_parked_show,
+	&swm_command_parked_requeue,
+	&swm_command_parked_drop,
 	&swm_command_plugin_list,
 	&swm_command_plugin_describe,
 	&swm_command_migrate,
