@@ -49,6 +49,10 @@ static swm_status check(const struct swm_engine_config *config, struct swm_error
 		return swm_error_set(err, SWM_E_CONFIG, "workflow.batch must be from 1 to %d",
 			SWM_ENGINE_BATCH_MAX);
 	}
+	if (config->prefetch < config->batch) {
+		return swm_error_set(err, SWM_E_CONFIG,
+			"workflow.prefetch must not be below workflow.batch");
+	}
 	if (config->lease_ms < SWM_ENGINE_LEASE_MIN_MS) {
 		return swm_error_set(err, SWM_E_CONFIG, "workflow.lease must be at least %d ms",
 			SWM_ENGINE_LEASE_MIN_MS);

@@ -85,6 +85,7 @@ struct swm_engine_config {
 	const struct swm_engine_route *routes;
 	size_t route_count;
 	uint32_t batch;     /* events taken at once, 1 to SWM_ENGINE_BATCH_MAX */
+	uint32_t prefetch;  /* deliveries that a broker may send ahead, at least `batch` */
 	int64_t lease_ms;   /* of a fresh outbox row */
 	size_t cache_bytes; /* of instances, over all processors */
 	struct swm_payload_options payload;

@@ -34,9 +34,6 @@
 #define REOPEN_FIRST_MS 50
 #define REOPEN_MAX_MS 5000
 
-/* How many deliveries a broker may send ahead, in batches. */
-#define PREFETCH_BATCHES 2
-
 /* Places in the state, from processor->slot on. */
 enum {
 	SLOT_STORE,
@@ -220,7 +217,7 @@ static swm_status open_consumer(struct swm_processor *processor, struct swm_erro
 	swm_status status = ops->prepare(queue, &processor->listen->source, 1, err);
 	if (status == SWM_OK) {
 		status = ops->consumer_open(queue, &processor->listen->source, 1,
-			processor->shared->config->batch * PREFETCH_BATCHES, &consumer, err);
+			processor->shared->config->prefetch, &consumer, err);
 	}
 	if (status == SWM_OK) {
 		set_consumer(processor, consumer);
