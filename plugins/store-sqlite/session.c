@@ -70,7 +70,7 @@ static const char *const texts[STMT_COUNT] = {
 	[STMT_OUTBOX_CANCEL] = "DELETE FROM wf_outbox WHERE id = ?1 AND instance_id = ?2",
 	[STMT_OUTBOX_SENT] = "DELETE FROM wf_outbox WHERE id = ?1",
 	[STMT_OUTBOX_RETRY] =
-		"UPDATE wf_outbox SET due_ms = ?4, reason = ?5, owner = NULL, "
+		"UPDATE wf_outbox SET due_ms = ?5, reason = ?4, owner = NULL, "
 		"lease_until_ms = 0 "
 		"WHERE id = ?1 AND owner = ?2 AND lease_until_ms > ?3 AND state = 0",
 	[STMT_OUTBOX_PARK] =
