@@ -190,6 +190,7 @@ static void start_engine(struct load *load)
 		.listen = &listen,
 		.listen_count = 1,
 		.batch = (uint32_t)config->workflow.batch,
+		.prefetch = (uint32_t)config->workflow.prefetch,
 		.lease_ms = config->workflow.lease_ms,
 		.cache_bytes = (size_t)config->workflow.cache_bytes,
 		.payload = {.data_max_bytes = (size_t)config->limits.data_bytes},
