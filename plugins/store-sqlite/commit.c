@@ -103,24 +103,15 @@ static swm_status insert_instance(struct swm_session *session,
 	return status;
 }
 
-/* *number stays 0 when the version is another one, or there is no such instance. */
-static swm_status update_instance(struct swm_session *session,
-	const struct swm_instance_row *next, int64_t expected_version, int64_t *number,
-	struct swm_error *err)
+/* The compare-and-set. *won: the row `number` is this instance in that version, and
+ * is now the next one. */
+static swm_status update_row(struct swm_session *session, const struct swm_instance_row *next,
+	int64_t number, int64_t expected_version, bool *won, struct swm_error *err)
 {
-	struct params find = params_of(session, STMT_INSTANCE_FIND);
-	bool found = false;
-
-	put_text(&find, next->id);
-	put_int(&find, expected_version);
-	swm_status status = next_row(&find, "find an instance", &found, err);
-	if (!found)
-		return status;
-	*number = sqlite3_column_int64(find.stmt, 0);
-	finish(&find);
-
 	struct params params = params_of(session, STMT_INSTANCE_UPDATE);
-	put_int(&params, *number);
+	int64_t changed = 0;
+
+	put_int(&params, number);
 	put_text(&params, next->workflow);
 	put_text(&params, next->component);
 	put_text(&params, next->business_ref);
@@ -132,7 +123,49 @@ static swm_status update_instance(struct swm_session *session,
 	put_int(&params, next->updated_ms);
 	put_int(&params, next->status);
 	put_blob(&params, next->body);
-	return run(&params, "update an instance", NULL, err);
+	put_text(&params, next->id);
+	put_int(&params, expected_version);
+	swm_status status = run(&params, "update an instance", &changed, err);
+	*won = status == SWM_OK && changed == 1;
+	return status;
+}
+
+static swm_status find_number(
+	struct swm_session *session, struct swm_str id, int64_t *number, struct swm_error *err)
+{
+	struct params params = params_of(session, STMT_INSTANCE_FIND);
+	bool found = false;
+
+	put_text(&params, id);
+	swm_status status = next_row(&params, "find an instance", &found, err);
+	if (found) {
+		*number = sqlite3_column_int64(params.stmt, 0);
+		finish(&params);
+	}
+	return status;
+}
+
+/* *number stays 0 when the version is another one, or there is no such instance. Its
+ * row's number is known from the load; when not, or when that row is another one by
+ * now (purged and used again), the id is looked up. */
+static swm_status update_instance(struct swm_session *session,
+	const struct swm_instance_row *next, int64_t expected_version, int64_t *number,
+	struct swm_error *err)
+{
+	const int64_t hint = store_hint_get(session, next->id);
+	int64_t found = hint;
+	swm_status status = SWM_OK;
+	bool won = false;
+
+	if (hint != 0)
+		status = update_row(session, next, hint, expected_version, &won, err);
+	if (status == SWM_OK && !won)
+		status = find_number(session, next->id, &found, err);
+	if (status == SWM_OK && !won && found != hint)
+		status = update_row(session, next, found, expected_version, &won, err);
+	if (won)
+		*number = found;
+	return status;
 }
 
 static swm_status insert_event(struct swm_session *session, int64_t instance,

@@ -20,6 +20,31 @@ enum {
 	TYPICAL_ROW_BYTES = 640
 };
 
+/* FNV-1a (RFC draft-eastlake-fnv), 64 bits. A collision costs a look by id. */
+static uint64_t hash_of(struct swm_str id)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < id.len; i++)
+		hash = (hash ^ (unsigned char)id.ptr[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+void store_hint_put(struct swm_session *session, struct swm_str id, int64_t number)
+{
+	uint64_t hash = hash_of(id);
+
+	session->hints[hash % STORE_HINTS] = (struct store_hint){hash, number};
+}
+
+int64_t store_hint_get(const struct swm_session *session, struct swm_str id)
+{
+	uint64_t hash = hash_of(id);
+	const struct store_hint *hint = &session->hints[hash % STORE_HINTS];
+
+	return hint->hash == hash ? hint->number : 0;
+}
+
 /* What is found, before all of it is: the caller's items stay as they are until then. */
 struct found {
 	struct swm_session *session;
@@ -40,6 +65,7 @@ static swm_status load_instance(struct found *found, const struct swm_load *item
 		return status;
 	struct columns columns = columns_of(&params, found->arena);
 	*number = take_int(&columns);
+	store_hint_put(found->session, item->id, *number);
 	take_instance_without_body(&columns, out);
 	if (item->have_version == 0 || out->version != item->have_version)
 		out->body = take_bytes(&columns);

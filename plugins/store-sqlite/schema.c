@@ -96,8 +96,7 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
 	" kind INTEGER NOT NULL,"
 	" body BLOB"
 	") STRICT;"
-	"CREATE INDEX wf_outbox_due ON wf_outbox(due_ms, lease_until_ms) WHERE state = 0;"
-	"CREATE INDEX wf_outbox_dead ON wf_outbox(number) WHERE state = 1;",
+	"CREATE INDEX wf_outbox_due ON wf_outbox(state, due_ms, lease_until_ms);",
 };
 
 static swm_status read_version(struct swm_db *db, int64_t *version, struct swm_error *err)

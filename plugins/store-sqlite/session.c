@@ -20,18 +20,17 @@ static const char *const texts[STMT_COUNT] = {
 
 	[STMT_INSTANCE_LOAD] =
 		"SELECT number, " INSTANCE_COLUMNS " FROM wf_workflow_instance WHERE id = ?1",
-	[STMT_INSTANCE_FIND] =
-		"SELECT number FROM wf_workflow_instance WHERE id = ?1 AND version = ?2",
+	[STMT_INSTANCE_FIND] = "SELECT number FROM wf_workflow_instance WHERE id = ?1",
 	[STMT_INSTANCE_INSERT] =
 		"INSERT INTO wf_workflow_instance(" INSTANCE_COLUMNS
 		") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) "
 		"ON CONFLICT(id) DO NOTHING",
-	/* Neither id nor created_ms: no index is touched. */
+	/* Sets neither id nor created_ms: no index is touched. */
 	[STMT_INSTANCE_UPDATE] =
 		"UPDATE wf_workflow_instance SET workflow = ?2, component = ?3, "
 		"business_ref = ?4, template_id = ?5, stage = ?6, business_status = ?7, "
 		"version = ?8, sequence = ?9, updated_ms = ?10, status = ?11, body = ?12 "
-		"WHERE number = ?1",
+		"WHERE number = ?1 AND id = ?13 AND version = ?14",
 	[STMT_INSTANCE_LIST] =
 		"SELECT created_ms || ':' || id, " INSTANCE_COLUMNS
 		" FROM wf_workflow_instance INDEXED BY wf_workflow_instance_created "
@@ -77,7 +76,7 @@ static const char *const texts[STMT_COUNT] = {
 		"UPDATE wf_outbox SET state = 1, reason = ?4, owner = NULL, "
 		"lease_until_ms = 0 "
 		"WHERE id = ?1 AND owner = ?2 AND lease_until_ms > ?3 AND state = 0",
-	/* Answered by the partial index alone. */
+	/* Answered by the index alone. */
 	[STMT_OUTBOX_DUE] =
 		"SELECT number, lease_until_ms FROM wf_outbox INDEXED BY wf_outbox_due "
 		"WHERE state = 0 AND due_ms <= ?1 ORDER BY due_ms",
@@ -89,9 +88,12 @@ static const char *const texts[STMT_COUNT] = {
 	[STMT_OUTBOX_GET] = "SELECT " OUTBOX_COLUMNS " FROM wf_outbox WHERE number = ?1",
 	[STMT_OUTBOX_LIST] = "SELECT number, " OUTBOX_COLUMNS
 			     " FROM wf_outbox WHERE number > ?1 ORDER BY number LIMIT ?2",
+	/* The numbers are sorted before a row is read: parked rows are few. */
 	[STMT_OUTBOX_LIST_DEAD] =
-		"SELECT number, " OUTBOX_COLUMNS " FROM wf_outbox INDEXED BY wf_outbox_dead "
-		"WHERE state = 1 AND number > ?1 ORDER BY number LIMIT ?2",
+		"SELECT number, " OUTBOX_COLUMNS " FROM wf_outbox WHERE number IN "
+		"(SELECT number FROM wf_outbox INDEXED BY wf_outbox_due "
+		"WHERE state = 1 AND number > ?1 ORDER BY number LIMIT ?2) "
+		"ORDER BY number",
 	[STMT_OUTBOX_REQUEUE] = "UPDATE wf_outbox SET state = 0, due_ms = ?2, reason = NULL "
 				"WHERE id = ?1 AND state = 1",
 	[STMT_OUTBOX_DROP] = "DELETE FROM wf_outbox WHERE id = ?1 AND state = 1",

@@ -36,7 +36,10 @@ enum {
 	 * times over (WAL, page cache, sets), and SQLite itself ends at 1 GB. */
 	STORE_ITEM_BYTES_MAX = 64 * 1024 * 1024,
 	/* purge() deletes this many instances under one lock, so that commits get in. */
-	STORE_PURGE_SLICE = 200
+	STORE_PURGE_SLICE = 200,
+	/* Instances whose number a session remembers between load and commit: several
+	 * batches of the hot path. A power of two. */
+	STORE_HINTS = 1024
 };
 
 struct store_config {
@@ -93,12 +96,20 @@ struct store_scratch {
 	size_t bytes;
 };
 
+/* The number of the instance whose id has this hash, as it was found last. Only a
+ * hint: what is done with it compares the id. */
+struct store_hint {
+	uint64_t hash;
+	int64_t number;
+};
+
 struct swm_session {
 	struct swm_db db;
 	sqlite3_stmt *statements[STMT_COUNT];
 	struct swm_store *store;
 	struct store_scratch headers; /* one outbox row's headers, packed */
 	struct store_scratch results; /* one commit's results; one claim's rows */
+	struct store_hint hints[STORE_HINTS];
 };
 
 /* Makes room for `bytes`. False: no memory, and the old contents stay. */
@@ -131,6 +142,11 @@ swm_status store_session_open(
 void store_session_close(struct swm_session *session);
 
 /* load.c */
+
+/* Remembers an instance's number; what is remembered for that id; 0: nothing. */
+void store_hint_put(struct swm_session *session, struct swm_str id, int64_t number);
+int64_t store_hint_get(const struct swm_session *session, struct swm_str id);
+
 swm_status store_load(struct swm_session *session, struct swm_load *items, size_t count,
 	struct swm_set *backing, struct swm_error *err);
 
