@@ -13,28 +13,14 @@ while [ "$1" != -- ]; do
 done
 shift
 cxx=("$@")
-count=0
-failed=0
-
-try() {
-	local what=$1 output
-	shift
-	count=$((count + 1))
-	if output=$("$@" 2>&1); then
-		echo "ok $count - $what"
-	else
-		echo "not ok $count - $what"
-		echo "$output" | sed 's/^/# /' >&2
-		failed=1
-	fi
-}
+# shellcheck source=tests/lib/tap.sh
+. "${0%/*}/../lib/tap.sh"
 
 for header in "$ports"/swm/*.h; do
 	name=swm/${header##*/}
-	try "$name as C11" "${cc[@]}" -std=c11 -pedantic-errors -Wall -Wextra -Wpadded -Werror \
+	tap_run "$name as C11" "${cc[@]}" -std=c11 -pedantic-errors -Wall -Wextra -Wpadded -Werror \
 		-Wno-pragma-once-outside-header -I"$ports" -fsyntax-only -x c "$header"
-	try "$name as C++11" "${cxx[@]}" -std=c++11 -pedantic-errors -Wall -Wextra -Werror \
+	tap_run "$name as C++11" "${cxx[@]}" -std=c++11 -pedantic-errors -Wall -Wextra -Werror \
 		-Wno-pragma-once-outside-header -I"$ports" -fsyntax-only -x c++ "$header"
 done
-echo "1..$count"
-exit $failed
+tap_done
