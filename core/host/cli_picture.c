@@ -150,10 +150,12 @@ static void put_note(const struct picture *picture, enum swm_style style, const 
 
 static void put_parents(const struct picture *picture, const struct swm_task *task)
 {
+	put(picture, swm_out_style(picture->out, SWM_STYLE_DIM));
 	for (size_t i = 0; i < task->parent_count; i++) {
-		put_note(picture, SWM_STYLE_DIM, i == 0 ? "after " : "and ",
-			picture->template->tasks[task->parents[i]].name);
+		put(picture, i == 0 ? "  after " : ", ");
+		swm_out_text(picture->out, picture->template->tasks[task->parents[i]].name);
 	}
+	put(picture, swm_out_style(picture->out, SWM_STYLE_PLAIN));
 }
 
 static void draw_task(const struct picture *picture, size_t at)

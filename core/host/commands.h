@@ -9,6 +9,9 @@
 /* cli_run.c */
 extern const struct swm_command swm_command_run;
 
+/* cli_agent.c */
+extern const struct swm_command swm_command_agent;
+
 /* cli_change.c */
 extern const struct swm_command swm_command_start;
 extern const struct swm_command swm_command_complete;

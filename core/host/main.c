@@ -9,6 +9,7 @@
 
 static const struct swm_command *const commands[] = {
 	&swm_command_run,
+	&swm_command_agent,
 	&swm_command_start,
 	&swm_command_complete,
 	&swm_command_fail,
