@@ -3,14 +3,16 @@
 /*
  * Reading JSON with limits, and finding places in it. The scanner below knows just
  * enough of the grammar to follow the path of open arrays and objects; whether the
- * text is JSON is for jansson to say.
+ * text is JSON is for json_parse.c to say.
  */
 
 #include "json_read.h"
 
 #include "error.h"
+#include "json_parse.h"
 #include "limits.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,9 @@ struct step {
 	size_t key_at;
 	size_t key_len;
 };
+
+/* Keys with escapes that are shown without them. */
+#define KEY_BYTES 256
 
 struct scanner {
 	struct swm_str text;
@@ -144,14 +149,18 @@ static size_t append(char *out, size_t cap, size_t len, const char *text, size_t
 	return len;
 }
 
-/* The key without its escapes; NULL when it has none, or cannot be read. */
-static json_t *decode_key(const struct scanner *scan, const struct step *step)
+/* The key without its escapes, in `room` if it has any. One that is too long or no
+ * string at all stays as it is: it is for people. */
+static struct swm_str decode_key(
+	const struct scanner *scan, const struct step *step, char room[KEY_BYTES])
 {
-	const char *quoted = scan->text.ptr + step->key_at - 1;
-	if (!memchr(quoted + 1, '\\', step->key_len)) {
-		return NULL;
+	struct swm_str key = {scan->text.ptr + step->key_at, step->key_len};
+	size_t len;
+	if (key.len <= KEY_BYTES && memchr(key.ptr, '\\', key.len) &&
+		swm_json_unescape(key, room, &len)) {
+		return (struct swm_str){room, len};
 	}
-	return json_loadb(quoted, step->key_len + 2, JSON_DECODE_ANY, NULL);
+	return key;
 }
 
 /* '~' and '/' are escaped as RFC 6901 says. */
@@ -180,14 +189,8 @@ static void write_pointer(const struct scanner *scan, size_t depth, char *out, s
 			len = append(out, cap, len, digits, (size_t)count);
 			continue;
 		}
-		json_t *decoded = decode_key(scan, step);
-		struct swm_str key = {scan->text.ptr + step->key_at, step->key_len};
-		if (decoded) {
-			key.ptr = json_string_value(decoded);
-			key.len = json_string_length(decoded);
-		}
-		len = append_key(out, cap, len, key);
-		json_decref(decoded);
+		char room[KEY_BYTES];
+		len = append_key(out, cap, len, decode_key(scan, step, room));
 	}
 }
 
@@ -231,65 +234,42 @@ int32_t swm_json_line(struct swm_str text, const char *pointer)
 	}
 }
 
-/* The allocator of jansson's has failed, in this thread, since this was last cleared.
- * The one mutable thing beside the caller's memory: jansson takes an allocator
- * without a context. */
-static _Thread_local bool starved;
-
-static void *json_malloc(size_t size)
+/* Line and column, both from 1; columns are letters, not bytes. */
+static void locate(struct swm_str text, size_t at, int32_t *line, int32_t *column)
 {
-	void *memory = malloc(size);
-	if (!memory) {
-		starved = true;
-	}
-	return memory;
-}
-
-void swm_json_init(void)
-{
-	json_set_alloc_funcs(json_malloc, free);
-}
-
-static bool too_deep(struct swm_str text)
-{
-	struct scanner scan = {.text = text};
-	size_t from = 0;
-	enum token token = TOKEN_OTHER;
-	while (token != TOKEN_END && token != TOKEN_TOO_DEEP) {
-		token = scan_next(&scan, &from);
-	}
-	return token == TOKEN_TOO_DEEP;
-}
-
-/* jansson says "near '...'" with a piece of the text; one line of it will do. */
-static void one_line(char *message)
-{
-	for (char *at = message; *at; at++) {
-		if ((unsigned char)*at < 0x20 || (unsigned char)*at == 0x7f) {
-			*at = ' ';
+	*line = 1;
+	*column = 1;
+	for (size_t i = 0; i < at && i < text.len; i++) {
+		if (text.ptr[i] == '\n') {
+			++*line;
+			*column = 1;
+		} else {
+			*column += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
 		}
 	}
 }
 
-static swm_status fail_parse(
-	struct swm_error *err, struct swm_str text, const json_error_t *problem)
+static swm_status fail_parse(struct swm_error *err, swm_status status, struct swm_str text,
+	const struct swm_json_problem *problem)
 {
 	char pointer[128];
-	size_t at = problem->position > 0 ? (size_t)problem->position - 1 : 0;
-	swm_json_pointer_at(text, at, pointer, sizeof(pointer));
-	swm_error_set(err, SWM_E_INVALID, "line %d, column %d, at \"%s\": %s", problem->line,
-		problem->column, pointer, problem->text);
+	int32_t line;
+	int32_t column;
+
+	locate(text, problem->at, &line, &column);
+	swm_json_pointer_at(text, problem->at, pointer, sizeof(pointer));
+	swm_error_set(err, status, "line %" PRId32 ", column %" PRId32 ", at \"%s\": %s", line,
+		column, pointer, problem->what);
 	if (err) {
-		one_line(err->message);
-		err->native = problem->line;
+		err->native = line;
 	}
-	return SWM_E_INVALID;
+	return status;
 }
 
 swm_status swm_json_read(
 	struct swm_str text, size_t max_bytes, json_t **out, struct swm_error *err)
 {
-	json_error_t problem = {0};
+	struct swm_json_problem problem;
 
 	if (text.len > max_bytes) {
 		return swm_error_set(err, SWM_E_TOO_LARGE, "%zu bytes, over the limit of %zu",
@@ -298,22 +278,11 @@ swm_status swm_json_read(
 	if (text.len == 0) {
 		return swm_error_set(err, SWM_E_INVALID, "empty, where JSON is expected");
 	}
-	if (too_deep(text)) {
-		return swm_error_set(
-			err, SWM_E_TOO_LARGE, "nested more than %d deep", SWM_JSON_DEPTH_MAX);
+	const swm_status status = swm_json_parse(text, out, &problem);
+	if (status == SWM_E_NOMEM) {
+		return swm_error_set(err, status, "out of memory while reading JSON");
 	}
-	starved = false;
-	json_t *value = json_loadb(
-		text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
-	if (starved) {
-		json_decref(value);
-		return swm_error_set(err, SWM_E_NOMEM, "out of memory while reading JSON");
-	}
-	if (!value) {
-		return fail_parse(err, text, &problem);
-	}
-	*out = value;
-	return SWM_OK;
+	return status == SWM_OK ? status : fail_parse(err, status, text, &problem);
 }
 
 bool swm_json_get_str(const json_t *object, const char *key, struct swm_str *out)

@@ -3,20 +3,13 @@
 #define SWM_DOMAIN_JSON_READ_H
 
 /*
- * The one way in for JSON text: limits first, then jansson, and a message that
- * says where. Also tells at which line a JSON pointer stands, which jansson does
- * not keep.
+ * The one way in for JSON text: limits first, then json_parse.c, and a message that
+ * says where. Also tells at which line a JSON pointer stands, which a value
+ * does not know.
  */
 
 #include <jansson.h>
 #include <swm/types.h>
-
-/*
- * Gives jansson an allocator that remembers its failures, since jansson forgets some of
- * them: its lexer then reads a text with a byte missing. Once in a process, by main,
- * before any other use of jansson.
- */
-void swm_json_init(void);
 
 /*
  * Reads one JSON text: UTF-8, no duplicate keys, nothing after it, at most

@@ -5,7 +5,7 @@
 #include "cli.h"
 #include "commands.h"
 
-#include "json_read.h"
+#include <jansson.h>
 
 static const struct swm_command *const commands[] = {
 	&swm_command_run,
@@ -38,6 +38,5 @@ int main(int argc, char **argv)
 	/* Before any thread, and before any object: else whoever sends keys of their
 	 * choice could make all of them collide (CVE-2013-6401). */
 	json_object_seed(0);
-	swm_json_init();
 	return swm_cli_main(commands, argc, argv);
 }

@@ -287,6 +287,65 @@ static void test_bounds(void **state)
 	assert_false(swm_json_out_fits(&out));
 }
 
+/* jansson's own reader is the judge of what is JSON, and of what it means. */
+static void check_judged(struct swm_str text)
+{
+	json_error_t error;
+	struct swm_error err = {0};
+	json_t *ours = NULL;
+	json_t *judged = json_loadb(
+		text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	const swm_status status = swm_json_read(text, SIZE_MAX, &ours, &err);
+
+	if ((status == SWM_OK) != (judged != NULL)) {
+		fail_msg("%.*s\n  we say %d \"%s\", jansson \"%s\"", (int)text.len, text.ptr,
+			(int)status, err.message, judged != NULL ? "fine" : error.text);
+	}
+	if (status == SWM_OK && !json_equal(ours, judged)) {
+		fail_msg("%.*s\n  is read as something else", (int)text.len, text.ptr);
+	}
+	json_decref(ours);
+	json_decref(judged);
+}
+
+static void test_judged(void **state)
+{
+	static const char *const rows[] = {"0", "-0", "-", "-a", "00", "01", "-01", "1.",
+		"1.e1", ".1", "1e", "1e+", "1e+5", "1E-5", "0.0", "-0.0e0", "1.5e400",
+		"-1.5e400", "1e-999", "9223372036854775807", "-9223372036854775808",
+		"9223372036854775808", "-9223372036854775809", "92233720368547758070",
+		"123456789012345678901234567890",
+		"0.10000000000000000000000000000000000000000000000000000000000000000001",
+		"true", "truee", "tru", "null", "nullnull", "\"\"", "\"\\\"", "\"\\\\\"",
+		"\"\\u00e9\"", "\"\\uD83C\\uDF55\"", "\"\\uD83C\"", "\"\\uDF55\"",
+		"\"\\uD83Cx\"", "\"\\uD83C\\u0041\"", "\"\\u12\"", "\"\\u123g\"", "\"\\x\"",
+		"\"\\u\"", "\"\\", "\"\\\xc3\xa9\"", "\"\\b\\f\\n\\r\\t\\/\"",
+		"\"\xf4\x90\x80\x80\"", "\"\xf0\x8f\xbf\xbf\"", "\"\xe0\x9f\xbf\"",
+		"\"\xc1\xbf\"", "\"\xf5\x80\x80\x80\"", "\"\xee\x80\x80\"", "[", "]", "[]",
+		"[,]", "[1,]", "[1 2]", "[1}", "{}", "{,}", "{1:2}", "{\"a\"}", "{\"a\":}",
+		"{\"a\":1 \"b\":2}", "{\"a\":1]", "{\"\":1}", "{\"a\":{},\"a\":1}",
+		"{\"\\u0061\":1,\"a\":2}", "\t[\r\n1 ]\v", "\f1", "1 ", " ", "[[],[[]],{}]"};
+	uint64_t noise = 99;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		check_judged(str(rows[i]));
+	}
+	for (int i = 0; i < 20000; i++) {
+		static const char letters[] = "{}[]\",:\\u0129aeE+-. \ntrue\x80\xc3\xa9";
+		json_t *value = random_value(&noise);
+		size_t len = 0;
+		char *text = swm_json_text(value, &len);
+		for (uint64_t n = noise_next(&noise) % 3; n > 0; n--) {
+			text[noise_next(&noise) % len] =
+				letters[noise_next(&noise) % (sizeof(letters) - 1)];
+		}
+		check_judged((struct swm_str){text, len - noise_next(&noise) % 2});
+		free(text);
+		json_decref(value);
+	}
+}
+
 static void check_refused(
 	const char *text, size_t len, swm_status status, const char *in_message)
 {
@@ -474,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_controls),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_judged),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_line),
