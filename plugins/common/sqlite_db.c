@@ -5,9 +5,7 @@
  * sqlite_db.h for the idea. Opening is in sqlite_open.c.
  *
  * Concurrency: a connection belongs to one thread. Between connections and
- * processes the flock on PATH-lock orders writers; flock has no timeout, so a
- * waiter tries again and again: first yielding, since the lock is typically held
- * for a fraction of a millisecond, then with short sleeps.
+ * processes the lock on PATH-lock (write_lock.h) orders writers.
  */
 
 #include "sqlite_db.h"
@@ -15,55 +13,16 @@
 #include "status.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/file.h>
-#include <time.h>
-
-enum {
-	LOCK_YIELDS = 32,          /* tries before the first sleep */
-	LOCK_PAUSE_MIN_NS = 50000, /* the first sleep, doubled until */
-	LOCK_PAUSE_MAX_NS = 400000
-};
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 swm_status swm_db_lock(struct swm_db *db, struct swm_error *err)
 {
-	int64_t deadline_ms = 0;
-	long pause_ns = LOCK_PAUSE_MIN_NS;
-
-	for (int tries = 0; flock(db->lock_fd, LOCK_EX | LOCK_NB) != 0; tries++) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return swm_fail(err, SWM_E_UNAVAILABLE, errno, "%s: cannot lock: %s",
-				db->lock_path, strerror(errno));
-		if (tries < LOCK_YIELDS) {
-			sched_yield();
-			continue;
-		}
-		int64_t now_ms = monotonic_ms();
-		if (deadline_ms == 0)
-			deadline_ms = now_ms + db->call_timeout_ms;
-		if (now_ms >= deadline_ms)
-			return swm_fail(err, SWM_E_TIMEOUT, 0,
-				"%s: another process or thread kept the write lock for %lld ms",
-				db->lock_path, (long long)db->call_timeout_ms);
-		struct timespec pause = {.tv_nsec = pause_ns};
-		nanosleep(&pause, NULL);
-		pause_ns = pause_ns * 2 < LOCK_PAUSE_MAX_NS ? pause_ns * 2 : LOCK_PAUSE_MAX_NS;
-	}
-	return SWM_OK;
+	return swm_write_lock_take(&db->lock, db->call_timeout_ms, err);
 }
 
 void swm_db_unlock(struct swm_db *db)
 {
-	flock(db->lock_fd, LOCK_UN);
+	swm_write_lock_give(&db->lock);
 }
 
 static swm_status status_of_io_error(int system_errno)

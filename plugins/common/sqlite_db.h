@@ -25,6 +25,8 @@
  * fork followed by exec is fine (all descriptors are O_CLOEXEC).
  */
 
+#include "write_lock.h"
+
 #include <sqlite3.h>
 #include <swm/types.h>
 
@@ -55,8 +57,8 @@ struct swm_db {
 	sqlite3_stmt *rollback;
 	const char *path;
 	char *lock_path;
+	struct swm_write_lock lock;
 	int64_t call_timeout_ms;
-	int lock_fd;
 	int wal_pages;     /* after the last commit of this connection */
 	int checkpoint_at; /* the size of the WAL that calls for the next one */
 };

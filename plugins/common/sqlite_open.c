@@ -12,7 +12,6 @@
 
 #include "sqlite_db.h"
 
-#include "lock_file.h"
 #include "status.h"
 
 #include <errno.h>
@@ -31,7 +30,7 @@ static swm_status open_lock(struct swm_db *db, struct swm_error *err)
 	if (!db->lock_path)
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	snprintf(db->lock_path, room, "%s-lock", db->path);
-	return swm_lock_file_open(db->lock_path, &db->lock_fd, err);
+	return swm_write_lock_open(&db->lock, db->lock_path, err);
 }
 
 /* SQLite would create the file readable for everybody that the umask lets in; the
@@ -183,7 +182,6 @@ swm_status swm_db_open(struct swm_db *db, const char *path, enum swm_db_sync syn
 {
 	memset(db, 0, sizeof(*db));
 	db->path = path;
-	db->lock_fd = -1;
 	db->call_timeout_ms = call_timeout_ms < INT_MAX ? call_timeout_ms : INT_MAX;
 	db->checkpoint_at = SWM_DB_CHECKPOINT_PAGES;
 	swm_status status = open_lock(db, err);
@@ -205,7 +203,6 @@ swm_status swm_db_open(struct swm_db *db, const char *path, enum swm_db_sync syn
 
 void swm_db_close(struct swm_db *db)
 {
-	/* A zeroed struct was never opened: lock_fd 0 is not ours then. */
 	if (!db || !db->path)
 		return;
 	if (db->handle) {
@@ -215,8 +212,7 @@ void swm_db_close(struct swm_db *db)
 			sqlite3_finalize(stmt);
 	}
 	sqlite3_close(db->handle);
-	if (db->lock_fd >= 0)
-		close(db->lock_fd);
+	swm_write_lock_close(&db->lock);
 	free(db->lock_path);
 	memset(db, 0, sizeof(*db));
 }
