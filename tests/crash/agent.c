@@ -8,8 +8,8 @@
  *   crash-agent CONFIG LOG QUEUE...    until SIGTERM or SIGKILL
  *   crash-agent --log LOG              the command of a `swm agent`: one message on stdin
  *
- * Each line of the log is "TIME ATTEMPT ID SHA256": monotonic nanoseconds, the
- * broker's count of deliveries (0: unknown), the message id, and the body's hash.
+ * Each line of the log is "TIME ATTEMPT ID SHA256": wall clock milliseconds, the broker's
+ * count of deliveries (0: unknown), the message id, and the body's hash.
  */
 
 #include "hash.h"
@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BATCH 32
@@ -54,9 +55,12 @@ static void note(int log, uint32_t attempt, struct swm_str id, struct swm_str bo
 {
 	char hash[65];
 	char line[256];
+	struct timespec now;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
 	swm_sha256_hex(body, hash);
 	int len = snprintf(line, sizeof(line), "%" PRId64 " %" PRIu32 " %.*s %s\n",
-		world_monotonic_ns(), attempt, (int)id.len, id.ptr, hash);
+		(int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, attempt, (int)id.len,
+		id.ptr, hash);
 	if (write(log, line, (size_t)len) != len) {
 		perror("log");
 		exit(1);

@@ -10,7 +10,7 @@
  * - every StartTask that an agent saw had been committed, with these very bytes, and
  *   every one that was committed was seen;
  * - a StartTask came from the broker as a new message more than once only when the
- *   orchestrator was killed in between (KILL-LOG: a monotonic time a line);
+ *   orchestrator was killed after its commit (KILL-LOG: wall clock milliseconds a line);
  * - nothing is owed and nothing parked.
  *
  * Prints what is wrong, at most 20 lines, and a summary; exit 1 when anything is.
@@ -34,7 +34,7 @@
 struct sighting {
 	char id[SWM_ID_LEN + 1];
 	char hash[65];
-	int64_t at_ns;
+	int64_t at_ms;    /* wall clock: of the commit, of the delivery */
 	uint32_t attempt; /* of delivery; of an owed one 0 */
 };
 
@@ -89,7 +89,7 @@ static int by_id_and_time(const void *a, const void *b)
 	const struct sighting *first = a;
 	const struct sighting *second = b;
 	int order = strcmp(first->id, second->id);
-	return order ? order : (first->at_ns > second->at_ns) - (first->at_ns < second->at_ns);
+	return order ? order : (first->at_ms > second->at_ms) - (first->at_ms < second->at_ms);
 }
 
 static int by_text(const void *a, const void *b)
@@ -114,7 +114,7 @@ static void read_agent_log(struct judge *judge, const char *path)
 		perror(path);
 		exit(1);
 	}
-	while (fscanf(file, "%" SCNd64 " %" SCNu32 " %32s %64s", &line.at_ns, &line.attempt,
+	while (fscanf(file, "%" SCNd64 " %" SCNu32 " %32s %64s", &line.at_ms, &line.attempt,
 		       line.id, line.hash) == 4) {
 		*add(&judge->seen) = line;
 	}
@@ -124,18 +124,18 @@ static void read_agent_log(struct judge *judge, const char *path)
 static void read_kill_log(struct judge *judge, const char *path)
 {
 	FILE *file = fopen(path, "re");
-	int64_t at_ns;
+	int64_t at_ms;
 	if (!file) {
 		perror(path);
 		exit(1);
 	}
-	while (fscanf(file, "%" SCNd64, &at_ns) == 1) {
+	while (fscanf(file, "%" SCNd64, &at_ms) == 1) {
 		judge->kills =
 			realloc(judge->kills, (judge->kill_count + 1) * sizeof(*judge->kills));
 		if (!judge->kills) {
 			abort();
 		}
-		judge->kills[judge->kill_count++] = at_ns;
+		judge->kills[judge->kill_count++] = at_ms;
 	}
 	(void)fclose(file);
 }
@@ -186,6 +186,7 @@ static void replay(struct judge *judge, struct swm_instance *instance,
 			struct sighting *owed = add(&judge->owed);
 			memcpy(owed->id, effects.owed[i].id.hex, sizeof(owed->id));
 			swm_sha256_hex(effects.owed[i].body, owed->hash);
+			owed->at_ms = row->at_ms;
 		}
 	}
 	if ((uint32_t)verdict.outcome != row->outcome) {
@@ -288,10 +289,10 @@ static void judge_instances(struct judge *judge)
 	release(&set);
 }
 
-static bool killed_between(const struct judge *judge, int64_t from_ns, int64_t to_ns)
+static bool killed_between(const struct judge *judge, int64_t from_ms, int64_t to_ms)
 {
 	for (size_t i = 0; i < judge->kill_count; i++) {
-		if (judge->kills[i] > from_ns && judge->kills[i] < to_ns) {
+		if (judge->kills[i] >= from_ms && judge->kills[i] <= to_ms) {
 			return true;
 		}
 	}
@@ -302,22 +303,18 @@ static bool killed_between(const struct judge *judge, int64_t from_ns, int64_t t
 static void judge_sightings(struct judge *judge, const struct sighting *owed,
 	const struct sighting *seen, size_t count)
 {
-	int64_t last_new_ns = 0;
+	size_t news = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(seen[i].hash, owed->hash) != 0) {
 			fault(judge, "StartTask %s: an agent saw other bytes", seen[i].id);
 		}
-		if (seen[i].attempt != 1) {
+		if (seen[i].attempt != 1 || news++ == 0) {
 			continue;
 		}
-		if (last_new_ns) {
-			judge->repeats++;
-			if (!killed_between(judge, last_new_ns, seen[i].at_ns)) {
-				fault(judge, "StartTask %s was sent again without a kill",
-					seen[i].id);
-			}
+		judge->repeats++;
+		if (!killed_between(judge, owed->at_ms, seen[i].at_ms)) {
+			fault(judge, "StartTask %s was sent again without a kill", seen[i].id);
 		}
-		last_new_ns = seen[i].at_ns;
 	}
 }
 
