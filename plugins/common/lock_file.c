@@ -18,8 +18,9 @@ static swm_status make_parents(const char *path, struct swm_error *err)
 	swm_status status = SWM_OK;
 	char *copy = strdup(path);
 
-	if (!copy)
+	if (!copy) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	for (char *slash = strchr(copy + 1, '/'); copy[0] && slash;
 		slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
@@ -41,12 +42,14 @@ swm_status swm_lock_file_open(const char *path, int *fd, struct swm_error *err)
 	if (opened < 0 && errno == ENOENT) {
 		swm_status status = make_parents(path, err);
 
-		if (status != SWM_OK)
+		if (status != SWM_OK) {
 			return status;
+		}
 		opened = open(path, flags, 0600);
 	}
-	if (opened < 0)
+	if (opened < 0) {
 		return swm_fail_errno(err, path, "open");
+	}
 	*fd = opened;
 	return SWM_OK;
 }

@@ -27,8 +27,9 @@ void swm_db_unlock(struct swm_db *db)
 
 static swm_status status_of_io_error(int system_errno)
 {
-	if (system_errno == ENOSPC || system_errno == EDQUOT)
+	if (system_errno == ENOSPC || system_errno == EDQUOT) {
 		return SWM_E_THROTTLED;
+	}
 	return SWM_E_UNAVAILABLE;
 }
 
@@ -69,10 +70,11 @@ swm_status swm_db_failed(struct swm_db *db, int rc, const char *what, struct swm
 {
 	int system_errno = db->handle ? sqlite3_system_errno(db->handle) : 0;
 
-	if (db->handle && rc != SQLITE_NOMEM && sqlite3_extended_errcode(db->handle) == rc)
+	if (db->handle && rc != SQLITE_NOMEM && sqlite3_extended_errcode(db->handle) == rc) {
 		return swm_fail(err, status_of(rc, system_errno), rc, "%s: cannot %s: %s%s%s",
 			db->path, what, sqlite3_errmsg(db->handle), system_errno ? ": " : "",
 			system_errno ? strerror(system_errno) : "");
+	}
 	return swm_fail(err, status_of(rc, system_errno), rc, "%s: cannot %s: %s", db->path,
 		what, sqlite3_errstr(rc));
 }
@@ -83,8 +85,9 @@ swm_status swm_db_run(
 	swm_status status = SWM_OK;
 	int rc = sqlite3_step(stmt);
 
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
 		status = swm_db_failed(db, rc, what, err);
+	}
 	sqlite3_reset(stmt);
 	return status;
 }
@@ -96,8 +99,9 @@ swm_status swm_db_prepare(
 	int rc =
 		sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
 
-	if (rc != SQLITE_OK)
+	if (rc != SQLITE_OK) {
 		return swm_db_failed(db, rc, "prepare a statement", err);
+	}
 	*out = stmt;
 	return SWM_OK;
 }
@@ -112,8 +116,9 @@ swm_status swm_db_exec(struct swm_db *db, const char *sql, struct swm_error *err
 /* Some errors (disk full, I/O, out of memory) make SQLite roll back by itself. */
 static void roll_back(struct swm_db *db)
 {
-	if (sqlite3_get_autocommit(db->handle))
+	if (sqlite3_get_autocommit(db->handle)) {
 		return;
+	}
 	sqlite3_step(db->rollback);
 	sqlite3_reset(db->rollback);
 }
@@ -122,8 +127,9 @@ swm_status swm_db_begin(struct swm_db *db, struct swm_error *err)
 {
 	swm_status status = swm_db_lock(db, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	status = swm_db_run(db, db->begin_write, "begin to write", err);
 	if (status != SWM_OK) {
 		roll_back(db);
@@ -138,8 +144,9 @@ static void checkpoint_when_due(struct swm_db *db)
 {
 	int in_wal = 0, copied = 0;
 
-	if (db->wal_pages < db->checkpoint_at)
+	if (db->wal_pages < db->checkpoint_at) {
 		return;
+	}
 	sqlite3_wal_checkpoint_v2(
 		db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &copied);
 	if (db->wal_pages >= SWM_DB_RESTART_PAGES) {
@@ -151,8 +158,9 @@ static void checkpoint_when_due(struct swm_db *db)
 	/* All copied: the next writer starts the WAL over, and it counts from the
 	 * beginning. Otherwise readers are in the way: go on after as much again. */
 	db->checkpoint_at = SWM_DB_CHECKPOINT_PAGES;
-	if (copied < in_wal)
+	if (copied < in_wal) {
 		db->checkpoint_at += db->wal_pages;
+	}
 	db->wal_pages = 0;
 }
 
@@ -163,16 +171,18 @@ swm_status swm_db_commit(struct swm_db *db, struct swm_error *err)
 
 	if (rc != SQLITE_DONE) {
 		status = swm_db_failed(db, rc, "commit", err);
-		if (rc == SQLITE_IOERR_FSYNC)
+		if (rc == SQLITE_IOERR_FSYNC) {
 			status = swm_fail(err, SWM_E_INDOUBT, rc,
 				"%s: the disk refused to flush a commit: %s", db->path,
 				strerror(sqlite3_system_errno(db->handle)));
+		}
 	}
 	sqlite3_reset(db->commit);
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		checkpoint_when_due(db);
-	else
+	} else {
 		roll_back(db);
+	}
 	swm_db_unlock(db);
 	return status;
 }
@@ -198,18 +208,20 @@ swm_status swm_db_checkpoint(struct swm_db *db, bool truncate, struct swm_error 
 	int in_wal = 0, copied = 0;
 	swm_status status = swm_db_lock(db, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	sqlite3_busy_timeout(db->handle, SWM_DB_RESTART_WAIT_MS);
 	int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL,
 		truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &in_wal,
 		&copied);
-	if (rc != SQLITE_OK)
+	if (rc != SQLITE_OK) {
 		status = swm_db_failed(db, rc, "checkpoint", err);
-	else if (copied < in_wal)
+	} else if (copied < in_wal) {
 		status = swm_fail(err, SWM_E_TIMEOUT, 0,
 			"%s: readers keep %d pages from being checkpointed", db->path,
 			in_wal - copied);
+	}
 	sqlite3_busy_timeout(db->handle, (int)db->call_timeout_ms);
 	swm_db_unlock(db);
 	return status;

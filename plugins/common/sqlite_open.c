@@ -27,8 +27,9 @@ static swm_status open_lock(struct swm_db *db, struct swm_error *err)
 	size_t room = strlen(db->path) + sizeof("-lock");
 
 	db->lock_path = malloc(room);
-	if (!db->lock_path)
+	if (!db->lock_path) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	snprintf(db->lock_path, room, "%s-lock", db->path);
 	return swm_write_lock_open(&db->lock, db->lock_path, err);
 }
@@ -39,10 +40,11 @@ static swm_status create_file(struct swm_db *db, struct swm_error *err)
 {
 	int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
-	else if (errno != EEXIST)
+	} else if (errno != EEXIST) {
 		return swm_fail_errno(err, db->path, "create");
+	}
 	return SWM_OK;
 }
 
@@ -52,10 +54,12 @@ static swm_status read_int(
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL);
 
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
 		rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW)
+	}
+	if (rc == SQLITE_ROW) {
 		*out = sqlite3_column_int64(stmt, 0);
+	}
 	swm_status status = rc == SQLITE_ROW ? SWM_OK : swm_db_failed(db, rc, "read", err);
 
 	sqlite3_finalize(stmt);
@@ -69,16 +73,19 @@ static swm_status check_kind(struct swm_db *db, uint32_t application_id, struct 
 	int64_t found = 0, pages = 0;
 	swm_status status = read_int(db, "PRAGMA application_id", &found, err);
 
-	if (status != SWM_OK || (uint32_t)found == application_id)
+	if (status != SWM_OK || (uint32_t)found == application_id) {
 		return status;
+	}
 	status = read_int(db, "PRAGMA page_count", &pages, err);
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
-	if (found != 0 || pages != 0)
+	}
+	if (found != 0 || pages != 0) {
 		return swm_fail(err, SWM_E_CONFIG, 0,
 			"%s: is a SQLite file of something else (application_id 0x%08x): "
 			"choose another path",
 			db->path, (unsigned)found);
+	}
 	snprintf(pragma, sizeof(pragma), "PRAGMA application_id=%ld",
 		(long)(int32_t)application_id);
 	return swm_db_exec(db, pragma, err);
@@ -100,14 +107,16 @@ static swm_status switch_to_wal(struct swm_db *db, struct swm_error *err)
 	swm_status status = SWM_OK;
 	int rc = sqlite3_prepare_v2(db->handle, "PRAGMA journal_mode=WAL", -1, &stmt, NULL);
 
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
 		rc = sqlite3_step(stmt);
-	if (rc != SQLITE_ROW)
+	}
+	if (rc != SQLITE_ROW) {
 		status = swm_db_failed(db, rc, "switch to WAL", err);
-	else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0)
+	} else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0) {
 		status = swm_fail(err, SWM_E_UNAVAILABLE, 0,
 			"%s: the file system does not support SQLite's WAL: use a local one",
 			db->path);
+	}
 	sqlite3_finalize(stmt);
 	return status;
 }
@@ -118,9 +127,10 @@ static swm_status set_up(struct swm_db *db, enum swm_db_sync sync, uint32_t appl
 	sqlite3 *handle = db->handle;
 	swm_status status = check_kind(db, application_id, err);
 
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		status = switch_to_wal(db, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = swm_db_exec(db,
 			"PRAGMA wal_autocheckpoint=0;"
 			"PRAGMA cell_size_check=ON;"
@@ -132,13 +142,16 @@ static swm_status set_up(struct swm_db *db, enum swm_db_sync sync, uint32_t appl
 			/* What is left of the WAL when it starts over after a peak. */
 			"PRAGMA journal_size_limit=67108864;",
 			err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = swm_db_exec(db,
 			sync == SWM_DB_FULL ? "PRAGMA synchronous=FULL"
 					    : "PRAGMA synchronous=NORMAL",
 			err);
-	if (status != SWM_OK)
+	}
+	if (status != SWM_OK) {
 		return status;
+	}
 	sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
@@ -151,13 +164,15 @@ static swm_status open_handle(struct swm_db *db, struct swm_error *err)
 {
 	swm_status status = create_file(db, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	int rc = sqlite3_open_v2(db->path, &db->handle,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 
-	if (rc != SQLITE_OK)
+	if (rc != SQLITE_OK) {
 		return swm_db_failed(db, rc, "open", err);
+	}
 	sqlite3_busy_timeout(db->handle, (int)db->call_timeout_ms);
 	/* Before anything else: a connection that fails half-way must not checkpoint. */
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -168,12 +183,15 @@ static swm_status prepare_own(struct swm_db *db, struct swm_error *err)
 {
 	swm_status status = swm_db_prepare(db, "BEGIN IMMEDIATE", &db->begin_write, err);
 
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		status = swm_db_prepare(db, "BEGIN", &db->begin_read, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = swm_db_prepare(db, "COMMIT", &db->commit, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = swm_db_prepare(db, "ROLLBACK", &db->rollback, err);
+	}
 	return status;
 }
 
@@ -186,30 +204,37 @@ swm_status swm_db_open(struct swm_db *db, const char *path, enum swm_db_sync syn
 	db->checkpoint_at = SWM_DB_CHECKPOINT_PAGES;
 	swm_status status = open_lock(db, err);
 
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		status = swm_db_lock(db, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = open_handle(db, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = set_up(db, sync, application_id, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = prepare_own(db, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		swm_db_unlock(db);
-	else
+	} else {
 		swm_db_close(db);
+	}
 	return status;
 }
 
 void swm_db_close(struct swm_db *db)
 {
-	if (!db || !db->path)
+	if (!db || !db->path) {
 		return;
+	}
 	if (db->handle) {
 		sqlite3_stmt *stmt;
 
-		while ((stmt = sqlite3_next_stmt(db->handle, NULL)))
+		while ((stmt = sqlite3_next_stmt(db->handle, NULL))) {
 			sqlite3_finalize(stmt);
+		}
 	}
 	sqlite3_close(db->handle);
 	swm_write_lock_close(&db->lock);

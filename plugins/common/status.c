@@ -14,10 +14,12 @@ static size_t whole_characters(const char *text, size_t len)
 {
 	size_t start = len;
 
-	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80) {
 		start--;
-	if (start == 0)
+	}
+	if (start == 0) {
 		return len;
+	}
 	unsigned char lead = (unsigned char)text[start - 1];
 	size_t need = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
 
@@ -28,20 +30,24 @@ swm_status swm_fail(struct swm_error *err, swm_status status, int native, const 
 {
 	va_list args;
 
-	if (!err)
+	if (!err) {
 		return status;
+	}
 	err->status = status;
 	err->native = native;
 	va_start(args, fmt);
 	int len = vsnprintf(err->message, sizeof(err->message), fmt, args);
 	va_end(args);
-	if (len < 0)
+	if (len < 0) {
 		err->message[0] = '\0';
-	if (len >= (int)sizeof(err->message))
+	}
+	if (len >= (int)sizeof(err->message)) {
 		err->message[whole_characters(err->message, sizeof(err->message) - 1)] = '\0';
+	}
 	for (char *at = err->message; *at; at++) {
-		if ((unsigned char)*at < 0x20 || *at == 0x7f)
+		if ((unsigned char)*at < 0x20 || *at == 0x7f) {
 			*at = ' ';
+		}
 	}
 	return status;
 }
@@ -51,11 +57,12 @@ swm_status swm_fail_errno(struct swm_error *err, const char *path, const char *w
 	int number = errno;
 	swm_status status = SWM_E_UNAVAILABLE;
 
-	if (number == EACCES || number == EPERM || number == EROFS)
+	if (number == EACCES || number == EPERM || number == EROFS) {
 		status = SWM_E_DENIED;
-	else if (number == ENOSPC || number == EDQUOT)
+	} else if (number == ENOSPC || number == EDQUOT) {
 		status = SWM_E_THROTTLED;
-	else if (number == ENOMEM)
+	} else if (number == ENOMEM) {
 		status = SWM_E_NOMEM;
+	}
 	return swm_fail(err, status, number, "%s: cannot %s: %s", path, what, strerror(number));
 }

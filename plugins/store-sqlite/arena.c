@@ -28,12 +28,14 @@ enum {
 
 static struct piece *piece_create(size_t room)
 {
-	if (room > SIZE_MAX - sizeof(struct piece))
+	if (room > SIZE_MAX - sizeof(struct piece)) {
 		return NULL;
+	}
 	struct piece *piece = malloc(sizeof(*piece) + room);
 
-	if (!piece)
+	if (!piece) {
 		return NULL;
+	}
 	piece->next = NULL;
 	piece->used = 0;
 	piece->room = room;
@@ -45,12 +47,14 @@ struct arena *arena_create(size_t bytes)
 	size_t room = bytes < PIECE_MIN_BYTES ? PIECE_MIN_BYTES : bytes;
 
 	static_assert(sizeof(struct arena) % alignof(max_align_t) == 0, "keeps the alignment");
-	if (room > SIZE_MAX / 4)
+	if (room > SIZE_MAX / 4) {
 		return NULL;
+	}
 	struct piece *first = piece_create(room + sizeof(struct arena));
 
-	if (!first)
+	if (!first) {
 		return NULL;
+	}
 	struct arena *arena = (struct arena *)(void *)first->bytes;
 	first->used = sizeof(*arena);
 	arena->newest = first;
@@ -77,11 +81,13 @@ static char *cut(struct arena *arena, size_t bytes, size_t alignment)
 	size_t start = (piece->used + alignment - 1) / alignment * alignment;
 
 	if (start > piece->room || bytes > piece->room - start) {
-		if (arena->next_room <= SIZE_MAX / 4)
+		if (arena->next_room <= SIZE_MAX / 4) {
 			arena->next_room *= 2;
+		}
 		piece = piece_create(bytes > arena->next_room ? bytes : arena->next_room);
-		if (!piece)
+		if (!piece) {
 			return NULL;
+		}
 		piece->next = arena->newest;
 		arena->newest = piece;
 		start = 0;
@@ -94,8 +100,9 @@ void *arena_alloc(struct arena *arena, size_t bytes)
 {
 	void *ptr = cut(arena, bytes, alignof(max_align_t));
 
-	if (ptr)
+	if (ptr) {
 		memset(ptr, 0, bytes);
+	}
 	return ptr;
 }
 
@@ -103,8 +110,9 @@ const char *arena_copy(struct arena *arena, const void *ptr, size_t len)
 {
 	char *copy = cut(arena, len, 1);
 
-	if (copy && len > 0)
+	if (copy && len > 0) {
 		memcpy(copy, ptr, len);
+	}
 	return copy;
 }
 

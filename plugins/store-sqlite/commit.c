@@ -20,40 +20,48 @@ static swm_status check_item(const struct swm_commit *item, struct swm_error *er
 	const struct swm_instance_row *next = &item->next;
 	swm_status status = SWM_OK;
 
-	if (!next->id.ptr || next->id.len == 0 || next->id.len > STORE_INSTANCE_ID_MAX)
+	if (!next->id.ptr || next->id.len == 0 || next->id.len > STORE_INSTANCE_ID_MAX) {
 		return swm_fail(err, SWM_E_INVALID, 0, "an instance's id has 1 to %d bytes",
 			STORE_INSTANCE_ID_MAX);
-	if (item->expected_version < 0 || next->version - 1 != item->expected_version)
+	}
+	if (item->expected_version < 0 || next->version - 1 != item->expected_version) {
 		return swm_fail(err, SWM_E_INVALID, 0,
 			"version %lld does not follow the expected %lld",
 			(long long)next->version, (long long)item->expected_version);
-	if (next->status < 1 || next->status > 31)
-		return swm_fail(err, SWM_E_INVALID, 0, "an instance's status is 1 to 31");
-	for (size_t i = 0; i < item->event_count; i++) {
-		if (!item->events[i].id.ptr || item->events[i].id.len == 0)
-			return swm_fail(err, SWM_E_INVALID, 0, "an event without an id");
 	}
-	for (size_t i = 0; i < item->outbox_count && status == SWM_OK; i++)
+	if (next->status < 1 || next->status > 31) {
+		return swm_fail(err, SWM_E_INVALID, 0, "an instance's status is 1 to 31");
+	}
+	for (size_t i = 0; i < item->event_count; i++) {
+		if (!item->events[i].id.ptr || item->events[i].id.len == 0) {
+			return swm_fail(err, SWM_E_INVALID, 0, "an event without an id");
+		}
+	}
+	for (size_t i = 0; i < item->outbox_count && status == SWM_OK; i++) {
 		status = store_outbox_check(&item->outbox[i], err);
+	}
 	return status;
 }
 
 static swm_status check_call(int64_t lease_ms, const struct swm_commit *items, size_t count,
 	const struct swm_outbox_mark *marks, size_t mark_count, struct swm_error *err)
 {
-	if (lease_ms < 0)
+	if (lease_ms < 0) {
 		return swm_fail(err, SWM_E_INVALID, 0, "a lease of negative length");
+	}
 	for (size_t i = 0; i < count; i++) {
 		swm_status status = check_item(&items[i], err);
 
-		if (status != SWM_OK)
+		if (status != SWM_OK) {
 			return status;
+		}
 	}
 	for (size_t i = 0; i < mark_count; i++) {
 		if (!marks[i].id.ptr || marks[i].delay_ms < 0 ||
-			marks[i].action < SWM_MARK_SENT || marks[i].action > SWM_MARK_DEAD)
+			marks[i].action < SWM_MARK_SENT || marks[i].action > SWM_MARK_DEAD) {
 			return swm_fail(err, SWM_E_INVALID, 0,
 				"a mark needs an id, an action and no negative delay");
+		}
 	}
 	return SWM_OK;
 }
@@ -72,8 +80,9 @@ static bool is_too_large(const struct swm_commit *item)
 			 event->name.len + event->stage.len + event->task.len +
 			 event->reason.len + event->actor.len;
 	}
-	for (size_t i = 0; i < item->outbox_count; i++)
+	for (size_t i = 0; i < item->outbox_count; i++) {
 		bytes += store_outbox_bytes(&item->outbox[i]);
+	}
 	return bytes > STORE_ITEM_BYTES_MAX;
 }
 
@@ -98,8 +107,9 @@ static swm_status insert_instance(struct swm_session *session,
 	put_int(&params, next->status);
 	put_blob(&params, next->body);
 	swm_status status = run(&params, "insert an instance", &changed, err);
-	if (status == SWM_OK && changed == 1)
+	if (status == SWM_OK && changed == 1) {
 		*number = sqlite3_last_insert_rowid(session->db.handle);
+	}
 	return status;
 }
 
@@ -157,14 +167,18 @@ static swm_status update_instance(struct swm_session *session,
 	swm_status status = SWM_OK;
 	bool won = false;
 
-	if (hint != 0)
+	if (hint != 0) {
 		status = update_row(session, next, hint, expected_version, &won, err);
-	if (status == SWM_OK && !won)
+	}
+	if (status == SWM_OK && !won) {
 		status = find_number(session, next->id, &found, err);
-	if (status == SWM_OK && !won && found != hint)
+	}
+	if (status == SWM_OK && !won && found != hint) {
 		status = update_row(session, next, found, expected_version, &won, err);
-	if (won)
+	}
+	if (won) {
 		*number = found;
+	}
 	return status;
 }
 
@@ -211,20 +225,25 @@ static swm_status apply_item(struct swm_session *session, const struct swm_commi
 		*result = SWM_E_TOO_LARGE;
 		return SWM_OK;
 	}
-	if (item->expected_version == 0)
+	if (item->expected_version == 0) {
 		status = insert_instance(session, next, &number, err);
-	else
+	} else {
 		status = update_instance(session, next, item->expected_version, &number, err);
+	}
 	*result = number == 0 ? SWM_E_CONFLICT : SWM_OK;
-	if (status != SWM_OK || number == 0)
+	if (status != SWM_OK || number == 0) {
 		return status;
-	for (size_t i = 0; i < item->event_count && status == SWM_OK; i++)
+	}
+	for (size_t i = 0; i < item->event_count && status == SWM_OK; i++) {
 		status = insert_event(session, number, &item->events[i], err);
-	for (size_t i = 0; i < item->cancel_count && status == SWM_OK; i++)
+	}
+	for (size_t i = 0; i < item->cancel_count && status == SWM_OK; i++) {
 		status = cancel_row(session, next->id, item->cancel[i], err);
-	for (size_t i = 0; i < item->outbox_count && status == SWM_OK; i++)
+	}
+	for (size_t i = 0; i < item->outbox_count && status == SWM_OK; i++) {
 		status = store_outbox_insert(
 			session, STMT_OUTBOX_INSERT, next->id, &item->outbox[i], lease, err);
+	}
 	return status;
 }
 
@@ -239,15 +258,17 @@ static swm_status report(const swm_status *results, struct swm_commit *items, si
 		conflicts += results[i] == SWM_E_CONFLICT;
 		too_large += results[i] == SWM_E_TOO_LARGE;
 	}
-	if (too_large > 0)
+	if (too_large > 0) {
 		return swm_fail(err, SWM_E_TOO_LARGE, 0,
 			"%zu of %zu steps are larger than %d bytes", too_large, count,
 			STORE_ITEM_BYTES_MAX);
-	if (conflicts > 0)
+	}
+	if (conflicts > 0) {
 		return swm_fail(err, SWM_E_CONFLICT, 0,
 			"%zu of %zu steps were computed from a version that is not the stored "
 			"one",
 			conflicts, count);
+	}
 	return SWM_OK;
 }
 
@@ -258,10 +279,12 @@ static swm_status apply_all(struct swm_session *session, const struct store_leas
 	swm_status *results = session->results.ptr;
 	swm_status status = SWM_OK;
 
-	for (size_t i = 0; i < mark_count && status == SWM_OK; i++)
+	for (size_t i = 0; i < mark_count && status == SWM_OK; i++) {
 		status = store_outbox_settle(session, lease, &marks[i], err);
-	for (size_t i = 0; i < count && status == SWM_OK; i++)
+	}
+	for (size_t i = 0; i < count && status == SWM_OK; i++) {
 		status = apply_item(session, &items[i], lease, &results[i], err);
+	}
 	return status;
 }
 
@@ -271,14 +294,17 @@ swm_status store_commit(struct swm_session *session, struct swm_str owner, int64
 {
 	swm_status status = check_call(lease_ms, items, count, marks, mark_count, err);
 
-	if (status != SWM_OK || count + mark_count == 0)
+	if (status != SWM_OK || count + mark_count == 0) {
 		return status;
-	if (!store_scratch_reserve(&session->results, count * sizeof(swm_status)))
+	}
+	if (!store_scratch_reserve(&session->results, count * sizeof(swm_status))) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	swm_status *results = session->results.ptr;
 	status = swm_db_begin(&session->db, err);
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	int64_t now_ms = store_now_ms(session->store);
 	const struct store_lease lease = {owner, now_ms, store_due_ms(now_ms, lease_ms)};
 	status = apply_all(session, &lease, items, count, marks, mark_count, err);
@@ -288,8 +314,9 @@ swm_status store_commit(struct swm_session *session, struct swm_str owner, int64
 	}
 	status = swm_db_commit(&session->db, err);
 	if (status == SWM_E_INDOUBT) {
-		for (size_t i = 0; i < count; i++)
+		for (size_t i = 0; i < count; i++) {
 			items[i].result = results[i] == SWM_OK ? SWM_E_INDOUBT : results[i];
+		}
 	}
 	return status == SWM_OK ? report(results, items, count, err) : status;
 }

@@ -32,8 +32,9 @@ static swm_status find_finished(struct swm_session *session, uint32_t status_mas
 		bool row = false;
 		swm_status status = next_row(&params, "look for finished instances", &row, err);
 
-		if (!row)
+		if (!row) {
 			return status;
+		}
 		numbers[*count] = sqlite3_column_int64(params.stmt, 0);
 	}
 }
@@ -51,8 +52,9 @@ static swm_status delete_instances(
 		put_int(&events, numbers[i]);
 		status = run(&events, "delete events", NULL, err);
 		put_int(&instance, numbers[i]);
-		if (status == SWM_OK)
+		if (status == SWM_OK) {
 			status = run(&instance, "delete an instance", NULL, err);
+		}
 	}
 	return status;
 }
@@ -62,13 +64,16 @@ static swm_status purge_slice(struct swm_session *session, uint32_t status_mask,
 {
 	swm_status status = swm_db_begin(&session->db, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	status = find_finished(session, status_mask, before_ms, limit, count, err);
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		status = delete_instances(session, *count, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		return swm_db_commit(&session->db, err);
+	}
 	swm_db_rollback(&session->db);
 	return status;
 }
@@ -78,19 +83,22 @@ swm_status store_purge(struct swm_session *session, uint32_t status_mask, int64_
 {
 	uint32_t left = limit;
 
-	if (!store_scratch_reserve(&session->results, STORE_PURGE_SLICE * sizeof(int64_t)))
+	if (!store_scratch_reserve(&session->results, STORE_PURGE_SLICE * sizeof(int64_t))) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	while (left > 0) {
 		uint32_t slice = left < STORE_PURGE_SLICE ? left : STORE_PURGE_SLICE;
 		size_t count = 0;
 		swm_status status =
 			purge_slice(session, status_mask, before_ms, slice, &count, err);
 
-		if (status != SWM_OK)
+		if (status != SWM_OK) {
 			return status;
+		}
 		left -= (uint32_t)count;
-		if (count < slice)
+		if (count < slice) {
 			break;
+		}
 	}
 	*purged = (int64_t)(limit - left);
 	return SWM_OK;

@@ -25,11 +25,13 @@ static bool parse_instance_page(struct swm_str after, int64_t *created_ms, struc
 {
 	*created_ms = INT64_MAX;
 	*id = (struct swm_str){NULL, 0};
-	if (!after.ptr)
+	if (!after.ptr) {
 		return true;
+	}
 	const char *colon = memchr(after.ptr, ':', after.len);
-	if (!colon)
+	if (!colon) {
 		return false;
+	}
 	size_t digits = (size_t)(colon - after.ptr);
 	*id = (struct swm_str){colon + 1, after.len - digits - 1};
 	return parse_number((struct swm_str){after.ptr, digits}, created_ms);
@@ -40,9 +42,10 @@ static struct swm_instance_filter filter_of(const struct swm_instance_filter *gi
 {
 	struct swm_instance_filter filter = {0};
 
-	if (given)
+	if (given) {
 		memcpy(&filter, given,
 			given->size < sizeof(filter) ? given->size : sizeof(filter));
+	}
 	return filter;
 }
 
@@ -56,10 +59,12 @@ swm_status store_instance_list(struct swm_session *session,
 	int64_t after_ms;
 	swm_status status = page_check(page, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
-	if (!parse_instance_page(page->after, &after_ms, &after_id))
+	}
+	if (!parse_instance_page(page->after, &after_ms, &after_id)) {
 		return bad_page(err);
+	}
 	put_int(&params, after_ms);
 	put_text(&params, after_id);
 	put_int(&params, wanted.status_mask);
@@ -82,10 +87,12 @@ swm_status store_event_list(struct swm_session *session, struct swm_str id,
 	int64_t after = 0;
 	swm_status status = page_check(page, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
-	if (page->after.ptr && !parse_number(page->after, &after))
+	}
+	if (page->after.ptr && !parse_number(page->after, &after)) {
 		return bad_page(err);
+	}
 	put_text(&params, id);
 	put_int(&params, after);
 	put_int(&params, (int64_t)page->limit + 1);
@@ -101,10 +108,12 @@ swm_status store_outbox_list(struct swm_session *session, bool dead_only,
 	int64_t after = 0;
 	swm_status status = page_check(page, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
-	if (page->after.ptr && !parse_number(page->after, &after))
+	}
+	if (page->after.ptr && !parse_number(page->after, &after)) {
 		return bad_page(err);
+	}
 	put_int(&params, after);
 	put_int(&params, (int64_t)page->limit + 1);
 	return take_page(&params, page->limit, take_outbox, sizeof(struct swm_outbox_row),

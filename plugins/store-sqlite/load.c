@@ -25,8 +25,9 @@ static uint64_t hash_of(struct swm_str id)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-	for (size_t i = 0; i < id.len; i++)
+	for (size_t i = 0; i < id.len; i++) {
 		hash = (hash ^ (unsigned char)id.ptr[i]) * UINT64_C(0x100000001b3);
+	}
 	return hash;
 }
 
@@ -49,9 +50,8 @@ int64_t store_hint_get(const struct swm_session *session, struct swm_str id)
 struct found {
 	struct swm_session *session;
 	struct arena *arena;
-	struct swm_instance_row *rows;            /* as many as items */
-	const struct swm_instance_row **instance; /* per item; NULL: none */
-	uint8_t *seen;                            /* of all items, one after the other */
+	struct swm_instance_row *rows; /* one for each item; without an id: none */
+	uint8_t *seen;                 /* of all items, one after the other */
 };
 
 static swm_status load_instance(struct found *found, const struct swm_load *item,
@@ -61,17 +61,20 @@ static swm_status load_instance(struct found *found, const struct swm_load *item
 
 	put_text(&params, item->id);
 	swm_status status = next_row(&params, "load an instance", exists, err);
-	if (!*exists)
+	if (!*exists) {
 		return status;
+	}
 	struct columns columns = columns_of(&params, found->arena);
 	*number = take_int(&columns);
 	store_hint_put(found->session, item->id, *number);
 	take_instance_without_body(&columns, out);
-	if (item->have_version == 0 || out->version != item->have_version)
+	if (item->have_version == 0 || out->version != item->have_version) {
 		out->body = take_bytes(&columns);
+	}
 	finish(&params);
-	if (columns.status != SWM_OK)
+	if (columns.status != SWM_OK) {
 		return columns_failed(found->session, columns.status, err);
+	}
 	return SWM_OK;
 }
 
@@ -103,11 +106,10 @@ static swm_status load_items(
 		bool exists = false;
 
 		status = load_instance(found, item, &found->rows[i], &number, &exists, err);
-		if (exists)
-			found->instance[i] = &found->rows[i];
-		for (size_t k = 0; exists && k < item->event_count && status == SWM_OK; k++)
+		for (size_t k = 0; exists && k < item->event_count && status == SWM_OK; k++) {
 			status = look_for_event(
 				found->session, number, item->event_ids[k], &seen[k], err);
+		}
 		seen += item->event_count;
 	}
 	return status;
@@ -117,17 +119,17 @@ static bool prepare_found(struct found *found, const struct swm_load *items, siz
 {
 	size_t events = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		events += items[i].event_count;
-	found->arena = arena_create(
-		events + 64 +
-		count * (sizeof(*found->rows) + sizeof(*found->instance) + TYPICAL_ROW_BYTES));
-	if (!found->arena)
+	}
+	found->arena =
+		arena_create(events + 64 + count * (sizeof(*found->rows) + TYPICAL_ROW_BYTES));
+	if (!found->arena) {
 		return false;
+	}
 	found->rows = arena_alloc(found->arena, count * sizeof(*found->rows));
-	found->instance = arena_alloc(found->arena, count * sizeof(*found->instance));
 	found->seen = arena_alloc(found->arena, events);
-	return found->rows && found->instance && found->seen;
+	return found->rows && found->seen;
 }
 
 static void hand_over(
@@ -136,9 +138,12 @@ static void hand_over(
 	const uint8_t *seen = found->seen;
 
 	for (size_t i = 0; i < count; i++) {
-		items[i].instance = found->instance[i];
-		if (items[i].event_count > 0)
+		const struct swm_instance_row *row = &found->rows[i];
+
+		items[i].instance = row->id.ptr ? row : NULL;
+		if (items[i].event_count > 0) {
 			memcpy(items[i].seen, seen, items[i].event_count);
+		}
 		seen += items[i].event_count;
 	}
 	arena_give(found->arena, backing, found->rows, count);
@@ -150,8 +155,9 @@ swm_status store_load(struct swm_session *session, struct swm_load *items, size_
 	struct found found = {.session = session};
 
 	for (size_t i = 0; i < count; i++) {
-		if (!items[i].id.ptr)
+		if (!items[i].id.ptr) {
 			return swm_fail(err, SWM_E_INVALID, 0, "an instance without an id");
+		}
 	}
 	if (!prepare_found(&found, items, count)) {
 		arena_destroy(found.arena);

@@ -19,13 +19,15 @@
 
 swm_status store_outbox_check(const struct swm_outbox_row *row, struct swm_error *err)
 {
-	if (!row->id.ptr || row->id.len == 0 || row->id.len > STORE_OUTBOX_ID_MAX)
+	if (!row->id.ptr || row->id.len == 0 || row->id.len > STORE_OUTBOX_ID_MAX) {
 		return swm_fail(err, SWM_E_INVALID, 0, "an outbox row's id has 1 to %d bytes",
 			STORE_OUTBOX_ID_MAX);
-	if (row->delay_ms < 0 || row->state > SWM_OUTBOX_DEAD)
+	}
+	if (row->delay_ms < 0 || row->state > SWM_OUTBOX_DEAD) {
 		return swm_fail(err, SWM_E_INVALID, 0,
 			"outbox row %.*s: a negative delay or an unknown state",
 			(int)row->id.len, row->id.ptr);
+	}
 	return SWM_OK;
 }
 
@@ -34,8 +36,9 @@ size_t store_outbox_bytes(const struct swm_outbox_row *row)
 	size_t bytes = row->body.len + row->id.len + row->instance_id.len +
 		       row->destination.len + row->key.len + row->reason.len;
 
-	for (size_t i = 0; i < row->header_count; i++)
+	for (size_t i = 0; i < row->header_count; i++) {
 		bytes += row->headers[i].name.len + row->headers[i].value.len;
+	}
 	return bytes;
 }
 
@@ -50,8 +53,9 @@ swm_status store_outbox_insert(struct swm_session *session, enum store_statement
 	swm_status status =
 		pack_headers(session, row->headers, row->header_count, &headers, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	put_text(&params, leased ? lease->owner : (struct swm_str){NULL, 0});
 	put_text(&params, row->id);
 	put_text(&params, instance_id);
@@ -86,8 +90,9 @@ swm_status store_outbox_settle(struct swm_session *session, const struct store_l
 	put_text(&params, lease->owner);
 	put_int(&params, lease->now_ms);
 	put_text(&params, mark->reason);
-	if (mark->action == SWM_MARK_RETRY)
+	if (mark->action == SWM_MARK_RETRY) {
 		put_int(&params, store_due_ms(lease->now_ms, mark->delay_ms));
+	}
 	return run(&params, "put an outbox row off", NULL, err);
 }
 
@@ -98,9 +103,10 @@ static swm_status put_rows(struct swm_session *session, const struct swm_outbox_
 	const struct store_lease nobody = {.now_ms = store_now_ms(session->store)};
 	swm_status status = SWM_OK;
 
-	for (size_t i = 0; i < count && status == SWM_OK; i++)
+	for (size_t i = 0; i < count && status == SWM_OK; i++) {
 		status = store_outbox_insert(
 			session, STMT_OUTBOX_PUT, rows[i].instance_id, &rows[i], &nobody, err);
+	}
 	return status;
 }
 
@@ -111,16 +117,19 @@ swm_status store_outbox_put(struct swm_session *session, const struct swm_outbox
 
 	for (size_t i = 0; i < count && status == SWM_OK; i++) {
 		status = store_outbox_check(&rows[i], err);
-		if (status == SWM_OK && store_outbox_bytes(&rows[i]) > STORE_ITEM_BYTES_MAX)
+		if (status == SWM_OK && store_outbox_bytes(&rows[i]) > STORE_ITEM_BYTES_MAX) {
 			status = swm_fail(err, SWM_E_TOO_LARGE, 0,
 				"outbox row %.*s is larger than %d bytes", (int)rows[i].id.len,
 				rows[i].id.ptr, STORE_ITEM_BYTES_MAX);
+		}
 	}
-	if (status != SWM_OK || count == 0)
+	if (status != SWM_OK || count == 0) {
 		return status;
+	}
 	status = swm_db_begin(&session->db, err);
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	status = put_rows(session, rows, count, err);
 	if (status != SWM_OK) {
 		swm_db_rollback(&session->db);
@@ -147,12 +156,14 @@ static swm_status scan_due(
 	for (;;) {
 		swm_status status = next_row(&params, "look for due outbox rows", &row, err);
 
-		if (!row)
+		if (!row) {
 			return status;
+		}
 		int64_t lease_until_ms = sqlite3_column_int64(params.stmt, 1);
 		if (lease_until_ms > due->now_ms) {
-			if (lease_until_ms < due->next_at_ms)
+			if (lease_until_ms < due->next_at_ms) {
 				due->next_at_ms = lease_until_ms;
+			}
 			continue;
 		}
 		if (due->count == limit) {
@@ -171,16 +182,18 @@ static swm_status find_due(
 
 	*due = (struct due){.now_ms = store_now_ms(session->store), .next_at_ms = INT64_MAX};
 	swm_status status = scan_due(session, limit, due, err);
-	if (status != SWM_OK || due->next_at_ms <= due->now_ms)
+	if (status != SWM_OK || due->next_at_ms <= due->now_ms) {
 		return status;
+	}
 	struct params params = params_of(session, STMT_OUTBOX_NEXT);
 	put_int(&params, due->now_ms);
 	status = next_row(&params, "look for the next outbox row", &row, err);
 	if (row) {
 		int64_t due_ms = sqlite3_column_int64(params.stmt, 0);
 
-		if (due_ms < due->next_at_ms)
+		if (due_ms < due->next_at_ms) {
 			due->next_at_ms = due_ms;
+		}
 		finish(&params);
 	}
 	return status;
@@ -198,13 +211,15 @@ static swm_status lease_row(struct swm_session *session, int64_t number,
 	put_text(&params, lease->owner);
 	put_int(&params, lease->until_ms);
 	swm_status status = run(&params, "lease an outbox row", NULL, err);
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	params = params_of(session, STMT_OUTBOX_GET);
 	put_int(&params, number);
 	status = next_row(&params, "read an outbox row", &row, err);
-	if (!row)
+	if (!row) {
 		return status;
+	}
 	struct columns columns = columns_of(&params, arena);
 	take_outbox(&columns, out);
 	finish(&params);
@@ -220,10 +235,12 @@ static swm_status lease_due(struct swm_session *session, const struct store_leas
 	struct swm_outbox_row *rows = arena_alloc(arena, due->count * sizeof(*rows));
 	swm_status status = SWM_OK;
 
-	if (!rows)
+	if (!rows) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
-	for (size_t i = 0; i < due->count && status == SWM_OK; i++)
+	}
+	for (size_t i = 0; i < due->count && status == SWM_OK; i++) {
 		status = lease_row(session, numbers[i], lease, arena, &rows[i], err);
+	}
 	*out = rows;
 	return status;
 }
@@ -234,8 +251,9 @@ static swm_status claim_due(struct swm_session *session, struct swm_str owner, i
 	struct swm_outbox_row *items = NULL;
 	struct arena *arena = arena_create(due->count * (sizeof(*items) + 512));
 
-	if (!arena)
+	if (!arena) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	swm_status status = swm_db_begin(&session->db, err);
 	if (status != SWM_OK) {
 		arena_destroy(arena);
@@ -245,12 +263,14 @@ static swm_status claim_due(struct swm_session *session, struct swm_str owner, i
 	status = find_due(session, limit, due, err);
 	const struct store_lease lease = {
 		owner, due->now_ms, store_due_ms(due->now_ms, lease_ms)};
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		status = lease_due(session, &lease, due, arena, &items, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = swm_db_commit(&session->db, err);
-	else
+	} else {
 		swm_db_rollback(&session->db);
+	}
 	if (status != SWM_OK) {
 		arena_destroy(arena);
 		/* Whether the lease was given does not matter: nobody sends, it ends. */
@@ -259,8 +279,9 @@ static swm_status claim_due(struct swm_session *session, struct swm_str owner, i
 					 "%s: a claim could not be flushed", session->db.path)
 			       : status;
 	}
-	if (due->count > 0 && lease.until_ms < due->next_at_ms)
+	if (due->count > 0 && lease.until_ms < due->next_at_ms) {
 		due->next_at_ms = lease.until_ms;
+	}
 	arena_give(arena, rows, items, due->count);
 	return SWM_OK;
 }
@@ -271,21 +292,27 @@ swm_status store_outbox_claim(struct swm_session *session, struct swm_str owner,
 {
 	struct due due;
 
-	if (!owner.ptr || lease_ms < 0)
+	if (!owner.ptr || lease_ms < 0) {
 		return swm_fail(err, SWM_E_INVALID, 0, "a claim needs an owner and a lease");
-	if (limit > STORE_PAGE_MAX)
+	}
+	if (limit > STORE_PAGE_MAX) {
 		limit = STORE_PAGE_MAX;
-	if (!store_scratch_reserve(&session->results, limit * sizeof(int64_t)))
+	}
+	if (!store_scratch_reserve(&session->results, limit * sizeof(int64_t))) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	swm_status status = find_due(session, limit, &due, err);
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
-	if (due.count > 0)
+	}
+	if (due.count > 0) {
 		status = claim_due(session, owner, lease_ms, limit, &due, rows, err);
-	else
+	} else {
 		memset(rows, 0, sizeof(*rows));
-	if (status != SWM_OK)
+	}
+	if (status != SWM_OK) {
 		return status;
+	}
 	*next_due_ms = due.next_at_ms == INT64_MAX ? -1 : due.next_at_ms - due.now_ms;
 	return SWM_OK;
 }
@@ -296,27 +323,32 @@ swm_status store_outbox_update(struct swm_session *session, const struct swm_str
 	int64_t now_ms = store_now_ms(session->store);
 	size_t total = 0;
 
-	if (action != SWM_OUTBOX_REQUEUE && action != SWM_OUTBOX_DROP)
+	if (action != SWM_OUTBOX_REQUEUE && action != SWM_OUTBOX_DROP) {
 		return swm_fail(err, SWM_E_INVALID, 0, "unknown outbox action %u", action);
+	}
 	swm_status status = swm_db_begin(&session->db, err);
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	for (size_t i = 0; i < count && status == SWM_OK; i++) {
 		struct params params = params_of(session,
 			action == SWM_OUTBOX_REQUEUE ? STMT_OUTBOX_REQUEUE : STMT_OUTBOX_DROP);
 		int64_t rows = 0;
 
 		put_text(&params, ids[i]);
-		if (action == SWM_OUTBOX_REQUEUE)
+		if (action == SWM_OUTBOX_REQUEUE) {
 			put_int(&params, now_ms);
+		}
 		status = run(&params, "change a parked message", &rows, err);
 		total += (size_t)rows;
 	}
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		status = swm_db_commit(&session->db, err);
-	else
+	} else {
 		swm_db_rollback(&session->db);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		*changed = total;
+	}
 	return status;
 }

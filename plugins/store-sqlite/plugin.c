@@ -18,9 +18,10 @@ static swm_status load(const struct swm_host *host, struct swm_error *err)
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	int rc = sqlite3_initialize();
 
-	if (rc != SQLITE_OK)
+	if (rc != SQLITE_OK) {
 		return swm_fail(err, SWM_E_INTERNAL, rc, "SQLite cannot be set up: %s",
 			sqlite3_errstr(rc));
+	}
 	return SWM_OK;
 }
 
@@ -38,7 +39,7 @@ static const struct swm_option options[] = {
 		.type = SWM_OPTION_SIZE,
 		.offset = SWM_OFFSET(struct store_config, cache_bytes, int64_t),
 		.fallback = "8MiB",
-		.min = 64 * 1024,
+		.min = INT64_C(64) * 1024,
 		.max = INT64_C(16) * 1024 * 1024 * 1024,
 		.doc = "How much of the file each session keeps in memory at most.",
 	},

@@ -17,8 +17,9 @@ struct params params_of(struct swm_session *session, enum store_statement statem
 
 static void note(struct params *params, int rc)
 {
-	if (params->rc == SQLITE_OK)
+	if (params->rc == SQLITE_OK) {
 		params->rc = rc;
+	}
 }
 
 void put_int(struct params *params, int64_t value)
@@ -30,31 +31,34 @@ void put_text(struct params *params, struct swm_str text)
 {
 	int at = ++params->last;
 
-	if (!text.ptr)
+	if (!text.ptr) {
 		note(params, sqlite3_bind_null(params->stmt, at));
-	else
+	} else {
 		note(params, sqlite3_bind_text64(params->stmt, at, text.ptr, text.len,
 				     SQLITE_STATIC, SQLITE_UTF8));
+	}
 }
 
 void put_blob(struct params *params, struct swm_str blob)
 {
 	int at = ++params->last;
 
-	if (!blob.ptr)
+	if (!blob.ptr) {
 		note(params, sqlite3_bind_null(params->stmt, at));
-	else
+	} else {
 		note(params, sqlite3_bind_blob64(
 				     params->stmt, at, blob.ptr, blob.len, SQLITE_STATIC));
+	}
 }
 
 static swm_status failed(struct params *params, int rc, const char *what, struct swm_error *err)
 {
 	struct swm_db *db = &params->session->db;
 
-	if ((rc & 0xff) == SQLITE_CONSTRAINT)
+	if ((rc & 0xff) == SQLITE_CONSTRAINT) {
 		return swm_fail(err, SWM_E_INVALID, rc, "%s: cannot %s: %s", db->path, what,
 			sqlite3_errmsg(db->handle));
+	}
 	return swm_db_failed(db, rc, what, err);
 }
 
@@ -62,12 +66,14 @@ swm_status run(struct params *params, const char *what, int64_t *changed, struct
 {
 	swm_status status = SWM_OK;
 
-	if (params->rc == SQLITE_OK)
+	if (params->rc == SQLITE_OK) {
 		params->rc = sqlite3_step(params->stmt);
-	if (params->rc != SQLITE_DONE)
+	}
+	if (params->rc != SQLITE_DONE) {
 		status = failed(params, params->rc, what, err);
-	else if (changed)
+	} else if (changed) {
 		*changed = sqlite3_changes64(params->session->db.handle);
+	}
 	sqlite3_reset(params->stmt);
 	return status;
 }
@@ -76,15 +82,17 @@ swm_status next_row(struct params *params, const char *what, bool *row, struct s
 {
 	swm_status status = SWM_OK;
 
-	if (params->rc == SQLITE_OK)
+	if (params->rc == SQLITE_OK) {
 		params->rc = sqlite3_step(params->stmt);
+	}
 	*row = params->rc == SQLITE_ROW;
 	if (*row) {
 		params->rc = SQLITE_OK;
 		return SWM_OK;
 	}
-	if (params->rc != SQLITE_DONE)
+	if (params->rc != SQLITE_DONE) {
 		status = failed(params, params->rc, what, err);
+	}
 	sqlite3_reset(params->stmt);
 	return status;
 }
@@ -114,8 +122,9 @@ static struct swm_str peek_bytes(struct columns *columns)
 {
 	int at = columns->next++;
 
-	if (sqlite3_column_type(columns->stmt, at) == SQLITE_NULL)
+	if (sqlite3_column_type(columns->stmt, at) == SQLITE_NULL) {
 		return (struct swm_str){NULL, 0};
+	}
 	const char *ptr = sqlite3_column_blob(columns->stmt, at);
 	int len = sqlite3_column_bytes(columns->stmt, at);
 	if (!ptr && len > 0) {
@@ -129,11 +138,13 @@ struct swm_str take_bytes(struct columns *columns)
 {
 	struct swm_str bytes = peek_bytes(columns);
 
-	if (!bytes.ptr)
+	if (!bytes.ptr) {
 		return bytes;
+	}
 	bytes.ptr = arena_copy(columns->arena, bytes.ptr, bytes.len);
-	if (!bytes.ptr)
+	if (!bytes.ptr) {
 		columns->status = SWM_E_NOMEM;
+	}
 	return bytes;
 }
 
@@ -203,8 +214,9 @@ enum {
 
 static void write_u32(unsigned char *at, size_t value)
 {
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		at[i] = (unsigned char)(value >> (8 * i));
+	}
 }
 
 static size_t read_u32(const char *at)
@@ -221,13 +233,16 @@ swm_status pack_headers(struct swm_session *session, const struct swm_header *he
 	size_t bytes = 0;
 
 	*out = (struct swm_str){NULL, 0};
-	if (count == 0)
+	if (count == 0) {
 		return SWM_OK;
+	}
 	/* No overflow: rows are checked against STORE_ITEM_BYTES_MAX before. */
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		bytes += HEADER_PREFIX_BYTES + headers[i].name.len + headers[i].value.len;
-	if (!store_scratch_reserve(&session->headers, bytes))
+	}
+	if (!store_scratch_reserve(&session->headers, bytes)) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	unsigned char *at = session->headers.ptr;
 	for (size_t i = 0; i < count; i++) {
 		struct swm_str name = headers[i].name, value = headers[i].value;
@@ -235,11 +250,13 @@ swm_status pack_headers(struct swm_session *session, const struct swm_header *he
 		write_u32(at, name.len);
 		write_u32(at + 4, value.len);
 		at += HEADER_PREFIX_BYTES;
-		if (name.len > 0)
+		if (name.len > 0) {
 			memcpy(at, name.ptr, name.len);
+		}
 		at += name.len;
-		if (value.len > 0)
+		if (value.len > 0) {
 			memcpy(at, value.ptr, value.len);
+		}
 		at += value.len;
 	}
 	*out = (struct swm_str){session->headers.ptr, bytes};
@@ -249,12 +266,14 @@ swm_status pack_headers(struct swm_session *session, const struct swm_header *he
 /* Cuts the first header off `rest`; false when that is not what pack_headers made. */
 static bool cut_header(struct swm_str *rest, struct swm_header *header)
 {
-	if (rest->len < HEADER_PREFIX_BYTES)
+	if (rest->len < HEADER_PREFIX_BYTES) {
 		return false;
+	}
 	size_t name = read_u32(rest->ptr), value = read_u32(rest->ptr + 4);
 	size_t room = rest->len - HEADER_PREFIX_BYTES;
-	if (name > room || value > room - name)
+	if (name > room || value > room - name) {
 		return false;
+	}
 	const char *at = rest->ptr + HEADER_PREFIX_BYTES;
 	header->name = (struct swm_str){at, name};
 	header->value = (struct swm_str){at + name, value};
@@ -269,8 +288,9 @@ static void take_headers(struct columns *columns, struct swm_outbox_row *row)
 	struct swm_header header;
 	size_t count = 0;
 
-	if (!packed.ptr || columns->status != SWM_OK)
+	if (!packed.ptr || columns->status != SWM_OK) {
 		return;
+	}
 	for (; rest.len > 0; count++) {
 		if (!cut_header(&rest, &header)) {
 			columns->status = SWM_E_CORRUPT;
@@ -283,8 +303,9 @@ static void take_headers(struct columns *columns, struct swm_outbox_row *row)
 		return;
 	}
 	rest = packed;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		cut_header(&rest, &headers[i]);
+	}
 	row->headers = headers;
 	row->header_count = count;
 }
@@ -311,8 +332,9 @@ void take_outbox(struct columns *columns, void *item)
 
 swm_status columns_failed(struct swm_session *session, swm_status status, struct swm_error *err)
 {
-	if (status == SWM_E_NOMEM)
+	if (status == SWM_E_NOMEM) {
 		return swm_fail(err, status, 0, "out of memory");
+	}
 	return swm_fail(
 		err, status, 0, "%s: a stored row cannot be understood", session->db.path);
 }
@@ -333,8 +355,9 @@ swm_status take_page(struct params *params, uint32_t limit, take_row_fn take, si
 	}
 	for (;;) {
 		status = next_row(params, what, &row, err);
-		if (!row)
+		if (!row) {
 			break;
+		}
 		struct columns columns = columns_of(params, arena);
 		struct swm_str token =
 			count + 1 == limit ? take_bytes(&columns) : (struct swm_str){NULL, 0};
@@ -349,8 +372,9 @@ swm_status take_page(struct params *params, uint32_t limit, take_row_fn take, si
 			status = columns_failed(params->session, columns.status, err);
 			break;
 		}
-		if (token.ptr)
+		if (token.ptr) {
 			next = token;
+		}
 		count++;
 	}
 	if (status != SWM_OK) {
@@ -359,15 +383,17 @@ swm_status take_page(struct params *params, uint32_t limit, take_row_fn take, si
 	}
 	arena_give(arena, out, items, count);
 	/* The loop ended on a row: there are more than the page holds. */
-	if (row)
+	if (row) {
 		out->next = next;
+	}
 	return SWM_OK;
 }
 
 swm_status page_check(const struct swm_page *page, struct swm_error *err)
 {
-	if (page && page->limit >= 1 && page->limit <= STORE_PAGE_MAX)
+	if (page && page->limit >= 1 && page->limit <= STORE_PAGE_MAX) {
 		return SWM_OK;
+	}
 	return swm_fail(err, SWM_E_INVALID, 0, "a page holds 1 to %d items", STORE_PAGE_MAX);
 }
 
@@ -375,14 +401,17 @@ bool parse_number(struct swm_str text, int64_t *out)
 {
 	int64_t value = 0;
 
-	if (text.len == 0)
+	if (text.len == 0) {
 		return false;
+	}
 	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] < '0' || text.ptr[i] > '9')
+		if (text.ptr[i] < '0' || text.ptr[i] > '9') {
 			return false;
+		}
 		int digit = text.ptr[i] - '0';
-		if (value > (INT64_MAX - digit) / 10)
+		if (value > (INT64_MAX - digit) / 10) {
 			return false;
+		}
 		value = value * 10 + digit;
 	}
 	*out = value;

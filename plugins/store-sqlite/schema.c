@@ -104,10 +104,12 @@ static swm_status read_version(struct swm_db *db, int64_t *version, struct swm_e
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(db->handle, "PRAGMA user_version", -1, &stmt, NULL);
 
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
 		rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW)
+	}
+	if (rc == SQLITE_ROW) {
 		*version = sqlite3_column_int64(stmt, 0);
+	}
 	swm_status status = rc == SQLITE_ROW
 				    ? SWM_OK
 				    : swm_db_failed(db, rc, "read the schema's version", err);
@@ -121,13 +123,15 @@ swm_status store_schema_check(
 {
 	const char *path = store->config->path;
 
-	if (version == STORE_SCHEMA_VERSION)
+	if (version == STORE_SCHEMA_VERSION) {
 		return SWM_OK;
-	if (version > STORE_SCHEMA_VERSION || version < 0)
+	}
+	if (version > STORE_SCHEMA_VERSION || version < 0) {
 		return swm_fail(err, SWM_E_CONFIG, 0,
 			"%s: has schema version %lld, this plugin knows up to %d: "
 			"use a newer one",
 			path, (long long)version, STORE_SCHEMA_VERSION);
+	}
 	return swm_fail(err, SWM_E_CONFIG, 0,
 		"%s: has schema version %lld of %d: run `swm migrate`", path,
 		(long long)version, STORE_SCHEMA_VERSION);
@@ -137,11 +141,13 @@ swm_status store_file_check(const struct swm_store *store, struct swm_error *err
 {
 	const char *path = store->config->path;
 
-	if (access(path, F_OK) == 0)
+	if (access(path, F_OK) == 0) {
 		return SWM_OK;
-	if (errno == ENOENT || errno == ENOTDIR)
+	}
+	if (errno == ENOENT || errno == ENOTDIR) {
 		return swm_fail(err, SWM_E_CONFIG, errno,
 			"%s: there is no such file: run `swm migrate` to create it", path);
+	}
 	return swm_fail_errno(err, path, "look at");
 }
 
@@ -153,12 +159,15 @@ static swm_status upgrade(
 	int64_t version = 0;
 	swm_status status = read_version(db, &version, err);
 
-	if (status == SWM_OK && (version > STORE_SCHEMA_VERSION || version < 0))
+	if (status == SWM_OK && (version > STORE_SCHEMA_VERSION || version < 0)) {
 		status = store_schema_check(store, version, err);
-	if (status != SWM_OK || version == STORE_SCHEMA_VERSION)
+	}
+	if (status != SWM_OK || version == STORE_SCHEMA_VERSION) {
 		return status;
-	for (; version < STORE_SCHEMA_VERSION && status == SWM_OK; version++)
+	}
+	for (; version < STORE_SCHEMA_VERSION && status == SWM_OK; version++) {
 		status = swm_db_exec(db, steps[version], err);
+	}
 	snprintf(pragma, sizeof(pragma), "PRAGMA user_version=%d", STORE_SCHEMA_VERSION);
 	return status == SWM_OK ? swm_db_exec(db, pragma, err) : status;
 }
@@ -175,8 +184,9 @@ static swm_status apply(const struct swm_store *store, struct swm_db *db, struct
 {
 	swm_status status = swm_db_begin(db, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	status = upgrade(store, db, err);
 	if (status != SWM_OK) {
 		swm_db_rollback(db);
@@ -191,18 +201,23 @@ swm_status store_migrate(
 	struct swm_db db = {0};
 	swm_status status = SWM_OK;
 
-	if (mode != SWM_MIGRATE_CHECK && mode != SWM_MIGRATE_APPLY)
+	if (mode != SWM_MIGRATE_CHECK && mode != SWM_MIGRATE_APPLY) {
 		return swm_fail(err, SWM_E_INVALID, 0, "unknown migration mode %u", mode);
-	if (mode == SWM_MIGRATE_CHECK)
+	}
+	if (mode == SWM_MIGRATE_CHECK) {
 		status = store_file_check(store, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = swm_db_open(&db, store->config->path, SWM_DB_FULL,
 			store->call_timeout_ms, STORE_APPLICATION_ID, err);
-	if (status != SWM_OK)
+	}
+	if (status != SWM_OK) {
 		return status;
+	}
 	status = mode == SWM_MIGRATE_CHECK ? check(store, &db, err) : apply(store, &db, err);
 	swm_db_close(&db);
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		*schema_version = STORE_SCHEMA_VERSION;
+	}
 	return status;
 }

@@ -120,16 +120,19 @@ bool store_scratch_reserve(struct store_scratch *scratch, size_t bytes)
 {
 	size_t room = scratch->bytes ? scratch->bytes : 1024;
 
-	if (bytes <= scratch->bytes)
+	if (bytes <= scratch->bytes) {
 		return true;
+	}
 	while (room < bytes) {
-		if (room > SIZE_MAX / 2)
+		if (room > SIZE_MAX / 2) {
 			return false;
+		}
 		room *= 2;
 	}
 	void *grown = realloc(scratch->ptr, room);
-	if (!grown)
+	if (!grown) {
 		return false;
+	}
 	scratch->ptr = grown;
 	scratch->bytes = room;
 	return true;
@@ -151,12 +154,14 @@ static swm_status check_schema(struct swm_session *session, struct swm_error *er
 	swm_status status = swm_db_prepare(&session->db, texts[STMT_SCHEMA_VERSION], stmt, err);
 	bool row = false;
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	struct params params = params_of(session, STMT_SCHEMA_VERSION);
 	status = next_row(&params, "read the schema's version", &row, err);
-	if (status != SWM_OK || !row)
+	if (status != SWM_OK || !row) {
 		return status;
+	}
 	status = store_schema_check(session->store, sqlite3_column_int64(*stmt, 0), err);
 	finish(&params);
 	return status;
@@ -167,20 +172,25 @@ swm_status store_session_open(
 {
 	swm_status status = store_file_check(store, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	struct swm_session *session = calloc(1, sizeof(*session));
-	if (!session)
+	if (!session) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	session->store = store;
 	status = swm_db_open(&session->db, store->config->path, SWM_DB_FULL,
 		store->call_timeout_ms, STORE_APPLICATION_ID, err);
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		status = set_cache_size(session, err);
-	if (status == SWM_OK)
+	}
+	if (status == SWM_OK) {
 		status = check_schema(session, err);
-	for (int i = STMT_SCHEMA_VERSION + 1; i < STMT_COUNT && status == SWM_OK; i++)
+	}
+	for (int i = STMT_SCHEMA_VERSION + 1; i < STMT_COUNT && status == SWM_OK; i++) {
 		status = swm_db_prepare(&session->db, texts[i], &session->statements[i], err);
+	}
 	if (status != SWM_OK) {
 		store_session_close(session);
 		return status;
@@ -191,8 +201,9 @@ swm_status store_session_open(
 
 void store_session_close(struct swm_session *session)
 {
-	if (!session)
+	if (!session) {
 		return;
+	}
 	swm_db_close(&session->db);
 	free(session->headers.ptr);
 	free(session->results.ptr);

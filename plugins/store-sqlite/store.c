@@ -49,8 +49,9 @@ static swm_status lock_place(
 	int fd, const char *path, const char *store_path, struct swm_error *err)
 {
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		if (errno != EWOULDBLOCK)
+		if (errno != EWOULDBLOCK) {
 			return swm_fail_errno(err, path, "lock");
+		}
 		return swm_fail(err, SWM_E_EXISTS, 0,
 			"%s: the orchestrator with process id %ld uses this store already: "
 			"stop it first, or give this one a store of its own",
@@ -58,8 +59,9 @@ static swm_status lock_place(
 	}
 	char text[24];
 	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len)
+	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len) {
 		return swm_fail_errno(err, path, "write the process id");
+	}
 	return SWM_OK;
 }
 
@@ -69,17 +71,20 @@ static swm_status take_place(struct swm_store *store, struct swm_error *err)
 	char *path = malloc(room);
 	int fd = -1;
 
-	if (!path)
+	if (!path) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	snprintf(path, room, "%s-orchestrator", store->config->path);
 	swm_status status = swm_lock_file_open(path, &fd, err);
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		status = lock_place(fd, path, store->config->path, err);
+	}
 	free(path);
-	if (status == SWM_OK)
+	if (status == SWM_OK) {
 		store->orchestrator_fd = fd;
-	else if (fd >= 0)
+	} else if (fd >= 0) {
 		close(fd);
+	}
 	return status;
 }
 
@@ -88,11 +93,13 @@ swm_status store_open(
 {
 	const struct store_config *config = args->config;
 
-	if (!config->path || !config->path[0])
+	if (!config->path || !config->path[0]) {
 		return swm_fail(err, SWM_E_CONFIG, 0, "%s: \"path\" is empty", args->instance);
+	}
 	struct swm_store *store = calloc(1, sizeof(*store));
-	if (!store)
+	if (!store) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
 	store->host = args->host;
 	store->instance = args->instance;
 	store->config = config;
@@ -116,25 +123,29 @@ static void empty_wal(struct swm_store *store)
 {
 	struct swm_db db = {0};
 
-	if (store_file_check(store, NULL) != SWM_OK)
+	if (store_file_check(store, NULL) != SWM_OK) {
 		return;
+	}
 	if (swm_db_open(&db, store->config->path, SWM_DB_FULL, store->call_timeout_ms,
-		    STORE_APPLICATION_ID, NULL) == SWM_OK)
+		    STORE_APPLICATION_ID, NULL) == SWM_OK) {
 		swm_db_checkpoint(&db, true, NULL);
+	}
 	swm_db_close(&db);
 }
 
 void store_close(struct swm_store *store)
 {
-	if (!store)
+	if (!store) {
 		return;
+	}
 	if (store->orchestrator_fd >= 0) {
 		empty_wal(store);
 		/* The number goes with the lock: nobody is named who is not there. */
-		if (ftruncate(store->orchestrator_fd, 0) != 0)
+		if (ftruncate(store->orchestrator_fd, 0) != 0) {
 			store->host->log(store->host->ctx, SWM_LOG_DEBUG, store->instance,
 				"%s-orchestrator: cannot be emptied: %s", store->config->path,
 				strerror(errno));
+		}
 		close(store->orchestrator_fd);
 	}
 	free(store);

@@ -10,6 +10,7 @@
 
 #include "status.h"
 
+#include <assert.h>
 #include <string.h>
 
 static swm_status insert_template(struct swm_session *session,
@@ -36,15 +37,19 @@ static swm_status compare(
 	struct swm_set found = {0};
 	swm_status status = store_template_get(session, item->id, &found, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	const struct swm_template_row *stored = found.items;
-	bool same = stored->body.len == item->body.len &&
-		    (item->body.len == 0 ||
-			    memcmp(stored->body.ptr, item->body.ptr, item->body.len) == 0);
+	assert(stored);
+	bool same = stored->body.len == item->body.len;
+	if (same && item->body.len > 0) {
+		same = memcmp(stored->body.ptr, item->body.ptr, item->body.len) == 0;
+	}
 	found.release(&found);
-	if (same)
+	if (same) {
 		return SWM_OK;
+	}
 	return swm_fail(err, SWM_E_EXISTS, 0,
 		"template %.*s is stored with another body: templates are never changed",
 		(int)item->id.len, item->id.ptr);
@@ -55,16 +60,19 @@ swm_status store_template_put(
 {
 	int64_t inserted = 0;
 
-	if (!item->id.ptr || !item->component.ptr || item->body.len > STORE_ITEM_BYTES_MAX)
+	if (!item->id.ptr || !item->component.ptr || item->body.len > STORE_ITEM_BYTES_MAX) {
 		return swm_fail(err, SWM_E_INVALID, 0,
 			"a template needs an id, a component and a body of at most %d bytes",
 			STORE_ITEM_BYTES_MAX);
+	}
 	swm_status status = swm_db_begin(&session->db, err);
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	status = insert_template(session, item, &inserted, err);
-	if (status == SWM_OK && inserted == 0)
+	if (status == SWM_OK && inserted == 0) {
 		status = compare(session, item, err);
+	}
 	if (status != SWM_OK) {
 		swm_db_rollback(&session->db);
 		return status;
@@ -81,8 +89,9 @@ swm_status store_template_get(struct swm_session *session, struct swm_str id,
 	put_text(&params, id);
 	swm_status status = take_page(&params, 1, take_template,
 		sizeof(struct swm_template_row), "read a template", &found, err);
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
+	}
 	if (found.count == 0) {
 		found.release(&found);
 		return swm_fail(err, SWM_E_NOT_FOUND, 0, "there is no template %.*s",
@@ -100,14 +109,17 @@ swm_status store_template_list(struct swm_session *session, struct swm_str compo
 	int64_t after = 0;
 	swm_status status = page_check(page, err);
 
-	if (status != SWM_OK)
+	if (status != SWM_OK) {
 		return status;
-	if (page->after.ptr && !parse_number(page->after, &after))
+	}
+	if (page->after.ptr && !parse_number(page->after, &after)) {
 		return swm_fail(err, SWM_E_INVALID, 0, "`after` is not where a page ended");
+	}
 	put_int(&params, after);
 	put_int(&params, (int64_t)page->limit + 1);
-	if (component.ptr)
+	if (component.ptr) {
 		put_text(&params, component);
+	}
 	return take_page(&params, page->limit, take_template, sizeof(struct swm_template_row),
 		"list templates", out, err);
 }

@@ -41,8 +41,9 @@ static int set_up(void **state)
 {
 	struct place *place = calloc(1, sizeof(*place));
 
-	if (!place)
+	if (!place) {
 		return -1;
+	}
 	snprintf(place->directory, sizeof(place->directory), "/tmp/swm-test-XXXXXX");
 	if (!mkdtemp(place->directory)) {
 		free(place);
@@ -141,8 +142,9 @@ static void refuses_noise(void **state)
 	swm_db_close(&place->first);
 	FILE *file = fopen(place->path, "w");
 	assert_non_null(file);
-	for (int i = 0; i < 5000; i++)
+	for (int i = 0; i < 5000; i++) {
 		fputs("noise", file);
+	}
 	fclose(file);
 	assert_int_equal(swm_db_open(&place->first, place->path, SWM_DB_FULL, TIMEOUT_MS,
 				 APPLICATION_ID, &place->err),
@@ -176,14 +178,15 @@ static void one_writer_at_a_time(void **state)
 static void wal_stays_short(void **state)
 {
 	struct place *place = *state;
-	const off_t page_bytes = 4096;
+	const off_t limit_bytes = (off_t)2 * SWM_DB_CHECKPOINT_PAGES * 4096;
 
 	open_file(place, &place->first);
 	open_file(place, &place->second);
 	write_once(place, &place->first, "CREATE TABLE t(a)");
-	for (int i = 0; i < 3 * SWM_DB_CHECKPOINT_PAGES / 500; i++)
+	for (int i = 0; i < 3 * SWM_DB_CHECKPOINT_PAGES / 500; i++) {
 		write_once(place, &place->first, "INSERT INTO t VALUES(zeroblob(2000000))");
-	assert_true(size_of(place, "-wal") < 2 * SWM_DB_CHECKPOINT_PAGES * page_bytes);
+	}
+	assert_true(size_of(place, "-wal") < limit_bytes);
 
 	assert_int_equal(swm_db_read_begin(&place->second, &place->err), SWM_OK);
 	assert_true(number(&place->second, "SELECT count(*) FROM t") > 0);

@@ -53,8 +53,9 @@ static int set_up_files(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	if (!f)
+	if (!f) {
 		return -1;
+	}
 	snprintf(f->directory, sizeof(f->directory), "/tmp/swm-test-XXXXXX");
 	if (!mkdtemp(f->directory)) {
 		free(f);
@@ -79,11 +80,13 @@ static int set_up(void **state)
 {
 	int32_t version = 0;
 
-	if (set_up_files(state) != SWM_OK)
+	if (set_up_files(state) != SWM_OK) {
 		return -1;
+	}
 	struct fixture *f = *state;
-	if (store_migrate(f->store, SWM_MIGRATE_APPLY, &version, &f->err) != SWM_OK)
+	if (store_migrate(f->store, SWM_MIGRATE_APPLY, &version, &f->err) != SWM_OK) {
 		return -1;
+	}
 	return store_session_open(f->store, &f->session, &f->err);
 }
 
