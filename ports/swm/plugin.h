@@ -120,8 +120,10 @@ struct swm_option {
 #ifdef __cplusplus
 #define SWM_OFFSET(type, member, ctype) offsetof(type, member)
 #else
+/* NOLINTBEGIN(bugprone-macro-parentheses): a member's name takes none */
 #define SWM_OFFSET(type, member, ctype) \
 	_Generic(((type *)0)->member, ctype : offsetof(type, member))
+/* NOLINTEND(bugprone-macro-parentheses) */
 #endif
 
 struct swm_plugin {
