@@ -12,7 +12,7 @@ packages_build=(gcc libc6-dev pkg-config meson ninja-build libjansson-dev libmd-
 # What the tests need beyond that.
 # shellcheck disable=SC2034
 packages_tests=(binutils clang clang-format clang-tidy cppcheck g++ git jq libcmocka-dev patch
-	procps python3 shellcheck sqlite3 strace util-linux)
+	procps python3 python3-jsonschema shellcheck sqlite3 strace util-linux)
 
 # What the full run needs beyond that.
 # shellcheck disable=SC2034
