@@ -15,6 +15,7 @@ CASE = re.compile(r"^(ok|not ok)\b\s*\d*\s*-?\s*([^#]*?)\s*(?:#\s*(SKIP|TODO)\b\
 
 def cases_of(test):
     """Yields (passed, name, skip reason or None) for one entry of the log."""
+    name = test["name"].split(" / ")[-1]  # some have their suite in front
     found = failed = False
     for line in (test.get("stdout") or "").splitlines():
         match = CASE.match(line)
@@ -25,14 +26,14 @@ def cases_of(test):
         passed = verdict == "ok"
         failed = failed or not passed
         skipped = passed and directive is not None and directive.upper() == "SKIP"
-        yield passed, f"{test['name']}: {case}", why if skipped else None
+        yield passed, f"{name}: {case}", why if skipped else None
     result = test["result"]
     if not found and result == "SKIP":
-        yield True, test["name"], "the whole test"
+        yield True, name, "the whole test"
     elif not found:
-        yield result == "OK", test["name"], None
+        yield result == "OK", name, None
     elif result not in ("OK", "SKIP") and not failed:
-        yield False, f"{test['name']}: ended with {result}", None
+        yield False, f"{name}: ended with {result}", None
 
 
 def main():
