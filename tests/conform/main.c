@@ -74,26 +74,36 @@ struct command {
 	bool list;
 };
 
+/* Whether an earlier test has the same tag. */
+static bool is_repeated(const struct conform_group *const *groups, size_t group, size_t place)
+{
+	const char *tag = groups[group]->tests[place].tag;
+	for (size_t i = 0; i <= group; i++) {
+		size_t end = i < group ? groups[i]->count : place;
+		for (size_t j = 0; j < end; j++) {
+			if (strcmp(groups[i]->tests[j].tag, tag) == 0) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 static bool tags_are_sound(const struct conform_group *const *groups, const char *port)
 {
 	bool sound = true;
 	for (size_t i = 0; groups[i] != NULL; i++) {
 		for (size_t j = 0; j < groups[i]->count; j++) {
 			const struct conform_test *test = &groups[i]->tests[j];
-			if (test->tag == NULL || strncmp(test->tag, port, strlen(port)) != 0 ||
-				test->promise == NULL || test->run == NULL) {
-				(void)fprintf(stderr, "%s %s: a test without tag or promise\n",
-					test->tag == NULL ? "?" : test->tag, test->name);
+			if (strncmp(test->tag, port, strlen(port)) != 0 ||
+				*test->promise == '\0') {
+				(void)fprintf(stderr, "%s: no tag and promise of the %s port\n",
+					test->name, port);
 				sound = false;
 			}
-			for (size_t k = 0; test->tag != NULL && k <= i; k++) {
-				for (size_t l = 0; l < (k < i ? groups[k]->count : j); l++) {
-					if (strcmp(groups[k]->tests[l].tag, test->tag) == 0) {
-						(void)fprintf(stderr,
-							"%s: one tag, two tests\n", test->tag);
-						sound = false;
-					}
-				}
+			if (is_repeated(groups, i, j)) {
+				(void)fprintf(stderr, "%s: one tag, two tests\n", test->tag);
+				sound = false;
 			}
 		}
 	}
@@ -114,8 +124,8 @@ static int list_all(void)
 {
 	list_groups(store_groups);
 	list_groups(queue_groups);
-	bool stores = tags_are_sound(store_groups, "store.");
-	return tags_are_sound(queue_groups, "queue.") && stores ? 0 : 1;
+	bool stores = tags_are_sound(store_groups, "store");
+	return tags_are_sound(queue_groups, "queue") && stores ? 0 : 1;
 }
 
 /* --- One test --- */

@@ -85,7 +85,7 @@ static void count_delivery(struct crowd *crowd, struct swm_str body)
 {
 	char number[16] = "";
 	memcpy(number, body.ptr, body.len < 15 ? body.len : 15);
-	long i = strtol(number, NULL, 10);
+	int i = (int)strtol(number, NULL, 10);
 	if (i >= 0 && i < ALL && atomic_fetch_add(&crowd->times[i], 1) == 0) {
 		atomic_fetch_sub(&crowd->missing, 1);
 	}
@@ -160,7 +160,7 @@ static void threads_share(struct conform_case *c)
 static void note_line(const char *line, int *times)
 {
 	bool second = strncmp(line, "1-", 2) == 0;
-	long number = strtol(second ? line + 2 : line, NULL, 10) + (second ? EACH : 0);
+	int number = (int)strtol(second ? line + 2 : line, NULL, 10) + (second ? EACH : 0);
 	CONFORM_THAT(number >= 0 && number < ALL, "a helper received %s", line);
 	times[number]++;
 }

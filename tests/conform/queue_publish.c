@@ -81,7 +81,7 @@ static void every_byte(struct conform_case *c)
 
 static void large_body(struct conform_case *c)
 {
-	check_body(c, conform_bytes(c, 256 * 1024, 11));
+	check_body(c, conform_bytes(c, (size_t)256 * 1024, 11));
 }
 
 static void empty_body(struct conform_case *c)

@@ -124,7 +124,7 @@ static void prefetch_bounds(struct conform_case *c)
 	queue_fill(c, queues[0], "a", 6);
 	queue_fill(c, queues[1], "b", 6);
 	struct queue_consumer *consumer = queue_listen(c, queues, 2, PREFETCH);
-	uint64_t tokens[PREFETCH];
+	uint64_t tokens[PREFETCH] = {0};
 	(void)queue_next(c, consumer);
 	size_t taken = 1 + take_all(c, consumer, tokens, PREFETCH - 1);
 	CONFORM_THAT(taken == PREFETCH, "%zu of %d deliveries come", taken, PREFETCH);

@@ -218,7 +218,7 @@ static void too_large(struct conform_case *c)
 		store_step_init(&steps[i], conform_name(c, "item-%zu", i), 0);
 		store_step_event(&steps[i], conform_name(c, "e%zu", i));
 	}
-	steps[1].commit.next.body = conform_bytes(c, 20 * 1024 * 1024, 5);
+	steps[1].commit.next.body = conform_bytes(c, (size_t)20 * 1024 * 1024, 5);
 	swm_status status = store_commit(c->ops, c->session, CONFORM_STR("owner"),
 		CONFORM_LONG_LEASE_MS, steps, 3, NULL, 0, &c->err);
 	CONFORM_IS(c, status, steps[1].commit.result);

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define MANY 200
+#define MANY ((size_t)200)
 
 static void load_unknown(struct conform_case *c)
 {
@@ -214,8 +214,8 @@ static void seen_many(struct conform_case *c)
 	store_keep(c, &backing);
 	CONFORM_THAT(none == 0, "an unknown instance has seen another's event");
 	for (size_t i = 0; i <= MANY * 2; i++) {
-		bool wanted = i == MANY * 2 || (i % 40 == 0 && i < 40 * STORE_STEP_MAX);
-		CONFORM_THAT((seen[i] == 1) == wanted, "seen[%zu] of %d is %d", i, MANY * 2,
+		bool wanted = i == MANY * 2 || (i % 40 == 0 && i < (size_t)40 * STORE_STEP_MAX);
+		CONFORM_THAT((seen[i] == 1) == wanted, "seen[%zu] of %zu is %d", i, MANY * 2,
 			seen[i]);
 	}
 }

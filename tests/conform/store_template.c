@@ -41,7 +41,7 @@ static const struct swm_template_row *get(struct conform_case *c, struct swm_str
 static void columns(struct conform_case *c)
 {
 	struct swm_template_row row = template_row(c, conform_name(c, "A"), 1);
-	row.body = conform_bytes(c, 1024 * 1024, 1);
+	row.body = conform_bytes(c, (size_t)1024 * 1024, 1);
 	put(c, &row);
 	const struct swm_template_row *got = get(c, row.id);
 	CONFORM_THAT(conform_str_is(got->id, row.id), "id");
