@@ -19,7 +19,7 @@
 #define RACERS 3
 #define EVENTS 40
 #define ROWS 120
-#define ROUNDS 25
+#define ROUNDS 150
 
 /* Longer than the race, yet no nuisance to others whose rows it takes along. */
 #define CLAIM_LEASE_MS 60000
