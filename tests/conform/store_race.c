@@ -33,15 +33,28 @@ struct racer {
 	int number;
 	int64_t won;
 	int32_t claimed[ROWS]; /* how often this racer was given each row */
+	int64_t until_ms;      /* an adapter that is wrong could make a race endless */
 	swm_status status;
 	struct swm_error err;
 };
+
+static bool is_late(struct racer *r)
+{
+	if (conform_now_ms() < r->until_ms) {
+		return false;
+	}
+	r->err = (struct swm_error){.status = SWM_E_TIMEOUT, .message = "the race has no end"};
+	return true;
+}
 
 /* Steps the instance from round to round; who is late takes part in the next. */
 static swm_status race_rounds(struct racer *r, struct swm_session *session)
 {
 	int64_t version = 0;
 	while (version < ROUNDS) {
+		if (is_late(r)) {
+			return SWM_E_TIMEOUT;
+		}
 		version = store_version(
 			r->ops, session, r->id, (struct swm_str){NULL, 0}, NULL, &r->err);
 		if (version < 0) {
@@ -67,6 +80,9 @@ static swm_status race_rounds(struct racer *r, struct swm_session *session)
 static swm_status race_events(struct racer *r, struct swm_session *session)
 {
 	for (int i = 0; i < EVENTS;) {
+		if (is_late(r)) {
+			return SWM_E_TIMEOUT;
+		}
 		char name[24];
 		int len = snprintf(name, sizeof(name), "event-%d", i);
 		struct swm_str event = {name, (size_t)len};
@@ -115,9 +131,13 @@ static swm_status race_claims(struct racer *r, struct swm_session *session)
 {
 	char owner[24];
 	int len = snprintf(owner, sizeof(owner), "claimer-%d", r->number);
-	for (;;) {
+	/* Twice as many as there are: somebody has been given what another has. */
+	while (r->won <= (int64_t)2 * ROWS) {
 		struct swm_set set = {0};
 		int64_t next_ms = 0;
+		if (is_late(r)) {
+			return SWM_E_TIMEOUT;
+		}
 		swm_status status =
 			r->ops->outbox_claim(session, (struct swm_str){owner, (size_t)len},
 				CLAIM_LEASE_MS, 3, &set, &next_ms, &r->err);
@@ -133,9 +153,10 @@ static swm_status race_claims(struct racer *r, struct swm_session *session)
 			set.release(&set);
 		}
 		if (came == 0) {
-			return SWM_OK;
+			break;
 		}
 	}
+	return SWM_OK;
 }
 
 static void race(struct racer *r, swm_status (*run)(struct racer *, struct swm_session *))
@@ -175,6 +196,7 @@ static int64_t run_racers(struct conform_case *c, struct racer *racers, struct s
 		racers[i].store = c->store;
 		racers[i].id = id;
 		racers[i].number = i;
+		racers[i].until_ms = conform_now_ms() + CONFORM_PATIENCE_MS;
 		racers[i].started =
 			pthread_create(&racers[i].thread, NULL, thread, &racers[i]) == 0;
 	}
@@ -430,6 +452,7 @@ static int run_helper_race(const struct conform_kit *kit, const char *id,
 	struct swm_session *session = NULL;
 	r->ops = kit->store;
 	r->id = conform_str(id);
+	r->until_ms = conform_now_ms() + CONFORM_PATIENCE_MS;
 	if (open_helper(kit, 0, &r->store, &session, &r->err) != SWM_OK) {
 		return fail_helper(&r->err);
 	}
