@@ -42,6 +42,9 @@
 /* How far a clock of the adapter's may lag behind ours within a short wait. */
 #define CONFORM_CLOCK_SLACK_MS 50
 
+/* More than most stores take for one instance or row; none has to. */
+#define CONFORM_HUGE_BYTES ((size_t)65 * 1024 * 1024)
+
 #define CONFORM_NAME_MAX 64
 #define CONFORM_LINE_MAX 1024
 

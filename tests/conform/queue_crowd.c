@@ -23,6 +23,7 @@
 #define EACH 150
 #define ALL (PUBLISHERS * EACH)
 #define BATCH 10
+#define SHARED_QUEUES 12
 
 struct crowd {
 	const struct swm_queue_ops *ops;
@@ -121,6 +122,59 @@ static void *consumer_thread(void *arg)
 	}
 	crowd->ops->consumer_close(consumer);
 	return NULL;
+}
+
+/* Each thread prepares the same queues, its first one's number apart. */
+static void *prepare_thread(void *arg)
+{
+	struct member *m = arg;
+	struct swm_str names[SHARED_QUEUES];
+	char texts[SHARED_QUEUES][CONFORM_NAME_MAX];
+	for (int i = 0; i < SHARED_QUEUES; i++) {
+		int len =
+			snprintf(texts[i], sizeof(texts[i]), "%.*s-%d", (int)m->crowd->name.len,
+				m->crowd->name.ptr, (i + m->first) % SHARED_QUEUES);
+		names[i] = (struct swm_str){texts[i], (size_t)len};
+	}
+	for (size_t i = 0; i < SHARED_QUEUES && m->status == SWM_OK; i++) {
+		m->status = m->crowd->ops->prepare(m->crowd->queue, &names[i], 1, &m->err);
+	}
+	if (m->status == SWM_OK) {
+		m->status =
+			m->crowd->ops->prepare(m->crowd->queue, names, SHARED_QUEUES, &m->err);
+	}
+	return NULL;
+}
+
+static void threads_prepare(struct conform_case *c)
+{
+	enum {
+		THREADS = 3
+	};
+	struct crowd *crowd = conform_alloc(c, 1, sizeof(*crowd));
+	struct member *members = conform_alloc(c, THREADS, sizeof(*members));
+	crowd->ops = c->qops;
+	crowd->queue = c->queue;
+	crowd->name = conform_name(c, "q");
+	for (int i = 0; i < THREADS; i++) {
+		members[i].crowd = crowd;
+		members[i].first = i;
+		members[i].started = pthread_create(&members[i].thread, NULL, prepare_thread,
+					     &members[i]) == 0;
+	}
+	for (int i = 0; i < THREADS; i++) {
+		if (members[i].started) {
+			(void)pthread_join(members[i].thread, NULL);
+		}
+	}
+	for (int i = 0; i < THREADS; i++) {
+		CONFORM_THAT(members[i].started, "cannot start a thread");
+		CONFORM_THAT(members[i].status == SWM_OK, "thread %d ends with %s: %s", i,
+			conform_status_name(members[i].status), members[i].err.message);
+	}
+	struct swm_str queue = conform_name(c, "q-0");
+	queue_fill(c, queue, "m", 1);
+	queue_drain(c, queue_listen(c, &queue, 1, 0), "m", 1);
 }
 
 static void threads_share(struct conform_case *c)
@@ -331,6 +385,8 @@ const struct conform_helper conform_queue_helpers[] = {
 static const struct conform_test tests[] = {
 	{CONFORM_PROMISE("queue.crowd.threads", threads_share,
 		"publishers and consumers of several threads lose no message")},
+	{CONFORM_PROMISE("queue.crowd.prepare", threads_prepare,
+		"any thread may prepare, the same queues at the same time too")},
 	{CONFORM_PROMISE("queue.crowd.processes", processes_share,
 		"publishers and consumers of several processes lose no message")},
 };

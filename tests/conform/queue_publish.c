@@ -213,6 +213,10 @@ static void depth_counts(struct conform_case *c)
 	int64_t depth = -1;
 	CONFORM_OK(c, c->qops->depth(c->queue, queue, &depth, &c->err));
 	CONFORM_THAT(depth == 0, "an empty queue has depth %lld", (long long)depth);
+	swm_status status = c->qops->depth(c->queue, conform_name(c, "none"), &depth, &c->err);
+	CONFORM_THAT(status == SWM_E_NOT_FOUND || (status == SWM_OK && depth == 0),
+		"an unknown queue is %s with depth %lld", conform_status_name(status),
+		(long long)depth);
 	queue_fill(c, queue, "m", 7);
 	/* Brokers know it roughly and late. */
 	int64_t until = conform_now_ms() + CONFORM_PATIENCE_MS;

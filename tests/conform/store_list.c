@@ -316,6 +316,35 @@ static void purged(struct conform_case *c)
 	}
 }
 
+/* What a session remembers of an instance must not outlive it: its place in the
+ * store may be another's by now. */
+static void purged_for_others(struct conform_case *c)
+{
+	struct swm_str id = conform_name(c, "old");
+	struct swm_session *other = store_session(c);
+	struct store_step *old = store_new_step(c, id, 0);
+	old->commit.next.status = 31;
+	old->commit.next.updated_ms = 1;
+	store_step_event(old, conform_name(c, "e1"));
+	store_apply(c, old);
+	CONFORM_THAT(store_get(c, other, id) != NULL, "another session sees no instance");
+	int64_t count = 0;
+	CONFORM_OK(c, c->ops->purge(c->session, 1U << 31, 500, 1000, &count, &c->err));
+	store_apply(c, store_new_step(c, conform_name(c, "new"), 0));
+
+	struct store_step *late = store_new_step(c, id, 1);
+	store_step_event(late, conform_name(c, "e2"));
+	CONFORM_IS(c, SWM_E_CONFLICT,
+		store_commit(c->ops, other, CONFORM_STR("owner"), CONFORM_LONG_LEASE_MS, late,
+			1, NULL, 0, &c->err));
+	CONFORM_THAT(store_get(c, other, id) == NULL, "a purged instance is back");
+	const struct swm_instance_row *row = store_get(c, other, conform_name(c, "new"));
+	CONFORM_THAT(row != NULL && row->version == 1, "a purged one's step went to another");
+	CONFORM_THAT(!store_has_seen(c, conform_name(c, "new"), conform_name(c, "e2")) &&
+			     !store_has_seen(c, conform_name(c, "new"), conform_name(c, "e1")),
+		"a purged one's event went to another");
+}
+
 static const struct conform_test tests[] = {
 	{CONFORM_PROMISE("store.list.pages", paging,
 		"instances are listed newest created first, each once, whatever the page")},
@@ -331,8 +360,12 @@ static const struct conform_test tests[] = {
 		"an event comes back as committed; its body is any bytes")},
 	{CONFORM_PROMISE("store.events.pages", event_pages,
 		"events are listed by sequence, of one instance, each once")},
-	{CONFORM_PROMISE("store.purge", purged,
+	{CONFORM_PROMISE("store.purge.finished", purged,
 		 "purge deletes finished instances with their events, at most limit, no other"),
+		CONFORM_MEMBER(struct swm_store_ops, purge)},
+	{CONFORM_PROMISE("store.purge.sessions", purged_for_others,
+		 "what one session purges is gone for the others, and its place is not "
+		 "mistaken"),
 		CONFORM_MEMBER(struct swm_store_ops, purge)},
 };
 

@@ -53,6 +53,24 @@ static void put_twice(struct conform_case *c)
 	claims_nothing(c);
 }
 
+/* Whether it fits is the store's affair; that nothing is left half is a promise. */
+static void put_whole(struct conform_case *c)
+{
+	struct swm_outbox_row rows[2] = {store_row(conform_name(c, "small"), 60000),
+		store_row(conform_name(c, "large"), 60000)};
+	rows[1].body = conform_bytes(c, CONFORM_HUGE_BYTES, 1);
+	swm_status status = c->ops->outbox_put(c->session, rows, 2, &c->err);
+	CONFORM_IS(c, status == SWM_OK ? SWM_OK : SWM_E_TOO_LARGE, status);
+	for (size_t i = 0; i < 2; i++) {
+		CONFORM_THAT((store_find(c, rows[i].id, false) != NULL) == (status == SWM_OK),
+			"row %zu of a call that is %s", i, conform_status_name(status));
+	}
+	if (status == SWM_OK) {
+		store_settle(c, "anyone",
+			store_mark(rows[1].id, (struct swm_str){NULL, 0}, SWM_MARK_SENT));
+	}
+}
+
 static void park(struct conform_case *c)
 {
 	struct swm_outbox_row row = parked(c, "parked");
@@ -189,6 +207,8 @@ static const struct conform_test tests[] = {
 		"a row put without delay is due at once and leased to nobody")},
 	{CONFORM_PROMISE(
 		"store.put.twice", put_twice, "putting a known id is OK and changes nothing")},
+	{CONFORM_PROMISE("store.put.whole", put_whole,
+		"rows are put all or none, also when one does not fit")},
 	{CONFORM_PROMISE("store.put.parked", park,
 		"a DEAD row is kept and shown with its exact bytes, and never claimed")},
 	{CONFORM_PROMISE("store.commit.parked", park_in_commit,
