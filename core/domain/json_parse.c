@@ -50,7 +50,10 @@ static char next_byte(struct reader *reader)
 			*reader->at == '\r')) {
 		reader->at++;
 	}
-	return reader->at < reader->end ? *reader->at : '\0';
+	if (reader->at == reader->end) {
+		return '\0';
+	}
+	return *reader->at;
 }
 
 static bool is_digit(char byte)
@@ -190,6 +193,7 @@ bool swm_json_unescape(struct swm_str text, char *out, size_t *len)
 static swm_status scan_string(struct reader *reader, struct swm_str *inside, bool *escaped)
 {
 	const char *begin = ++reader->at;
+	*inside = (struct swm_str){begin, 0};
 	*escaped = false;
 	while (reader->at < reader->end && *reader->at != '"') {
 		const unsigned char byte = (unsigned char)*reader->at;
@@ -226,7 +230,7 @@ static swm_status take_string(struct reader *reader, struct swm_str *out, char *
 	if (status != SWM_OK || !escaped) {
 		return status;
 	}
-	char *copy = malloc(out->len);
+	char *copy = malloc(out->len + 1);
 	if (!copy) {
 		return SWM_E_NOMEM;
 	}
@@ -243,7 +247,7 @@ static swm_status take_string(struct reader *reader, struct swm_str *out, char *
 
 static swm_status read_string(struct reader *reader, json_t **out)
 {
-	struct swm_str text;
+	struct swm_str text = {NULL, 0};
 	char *memory = NULL;
 	swm_status status = take_string(reader, &text, &memory);
 	if (status == SWM_OK) {

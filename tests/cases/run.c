@@ -690,38 +690,38 @@ static void test_lint(void **state)
 	free(text);
 }
 
-static int by_name(const void *a, const void *b)
+/* A folder with a template is a case. */
+static bool is_case(const char *name)
 {
-	return strcmp(
-		((const struct CMUnitTest *)a)->name, ((const struct CMUnitTest *)b)->name);
+	size_t len = 0;
+	char *text = name[0] != '.' ? read_file(name, "template.json", &len) : NULL;
+
+	free(text);
+	return text != NULL;
 }
 
 int main(void)
 {
 	static struct CMUnitTest tests[CASES_MAX];
 	static char names[CASES_MAX][256];
+	struct dirent **entries = NULL;
+	const int found = scandir(CASES, &entries, NULL, alphasort);
 	size_t count = 0;
-	DIR *folder = opendir(CASES);
 
-	if (folder == NULL) {
+	if (found < 0) {
 		perror(CASES);
 		return 1;
 	}
-	for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-		char path[1024];
-		snprintf(path, sizeof(path), "%s/%s/template.json", CASES, entry->d_name);
-		FILE *is_case = fopen(path, "rb");
-		if (is_case == NULL || count == CASES_MAX) {
-			continue;
+	for (int i = 0; i < found; i++) {
+		if (count < CASES_MAX && is_case(entries[i]->d_name)) {
+			snprintf(names[count], sizeof(names[count]), "%s", entries[i]->d_name);
+			const bool lint = strncmp(names[count], "lint-", 5) == 0;
+			tests[count] = (struct CMUnitTest){names[count],
+				lint ? test_lint : test_walk, NULL, NULL, names[count]};
+			count++;
 		}
-		fclose(is_case);
-		snprintf(names[count], sizeof(names[count]), "%s", entry->d_name);
-		const bool lint = strncmp(entry->d_name, "lint-", 5) == 0;
-		tests[count] = (struct CMUnitTest){
-			names[count], lint ? test_lint : test_walk, NULL, NULL, names[count]};
-		count++;
+		free(entries[i]);
 	}
-	closedir(folder);
-	qsort(tests, count, sizeof(tests[0]), by_name);
+	free(entries);
 	return _cmocka_run_group_tests("case", tests, count, NULL, NULL);
 }

@@ -269,11 +269,11 @@ static void test_long_reason(void **state)
 
 	(void)state;
 	assert_int_equal(walk_send(&walk, "StartWorkflow", NULL, NULL, 0, NULL), SWM_APPLIED);
-	strcpy(more, ",\"reason\":\"x");
+	size_t len = (size_t)snprintf(more, sizeof(more), ",\"reason\":\"x");
 	for (int i = 0; i < 300; i++) {
-		strcat(more, "\xe2\x82\xac");
+		len += (size_t)snprintf(more + len, sizeof(more) - len, "\xe2\x82\xac");
 	}
-	strcat(more, "\"");
+	snprintf(more + len, sizeof(more) - len, "\"");
 	assert_int_equal(walk_send(&walk, "TaskFailed", "S1", "a", 0, more), SWM_APPLIED);
 	const char *reason = walk_task(&walk, "S1", "a")->reason;
 	assert_non_null(reason);

@@ -159,10 +159,11 @@ static json_t *random_string(uint64_t *noise)
 	static const char *const pieces[] = {"a", "\"", "\\", "/", "\n", "\t", "\x01", "\x1f",
 		"\x7f", "\xc3\xa9", "\xe2\x80\xa8", "\xf0\x9f\x8d\x95", " ", "0"};
 	char text[128] = "";
-	const uint64_t count = noise_next(noise) % 12;
+	size_t len = 0;
 
-	for (uint64_t i = 0; i < count; i++) {
-		strcat(text, pieces[noise_next(noise) % COUNT_OF(pieces)]);
+	for (uint64_t i = noise_next(noise) % 12; i > 0; i--) {
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s",
+			pieces[noise_next(noise) % COUNT_OF(pieces)]);
 	}
 	return json_string(text);
 }

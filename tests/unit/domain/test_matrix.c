@@ -362,7 +362,7 @@ int main(void)
 	size_t count = 0;
 
 	for (size_t i = 0; i < COUNT_OF(rows) * ATTEMPTS * 2; i++) {
-		const struct row *row = &rows[i / (ATTEMPTS * 2)];
+		const struct row *row = &rows[i / ATTEMPTS / 2];
 		struct cell *cell = &cells[count];
 
 		cell->row = row;

@@ -199,7 +199,7 @@ static void test_outputs(void **state)
 /* The largest template that is allowed, and the most findings that are kept. */
 static void test_largest(void **state)
 {
-	char *text = malloc(2 * 1024 * 1024);
+	char *text = malloc(SWM_TEMPLATE_MAX_BYTES);
 	size_t len = (size_t)sprintf(text, HEAD);
 	int task = 0;
 
@@ -215,7 +215,7 @@ static void test_largest(void **state)
 		}
 		len += (size_t)sprintf(text + len, "]}");
 	}
-	strcpy(text + len, "]}");
+	memcpy(text + len, "]}", sizeof("]}"));
 	struct swm_template *template = compile(text);
 	assert_int_equal(template->stage_count, SWM_STAGES_MAX);
 	assert_int_equal(template->task_count, SWM_TASKS_MAX);
