@@ -6,6 +6,8 @@
  * This is the one file of the kit that knows the host.
  */
 
+#define _XOPEN_SOURCE 700 /* realpath() */
+
 #include "conform.h"
 
 #include "loader.h"
