@@ -856,7 +856,7 @@ static void test_killed_consumer_loses_nothing(void **state)
 	assert_int_equal(number_of(&got), 42);
 	assert_int_equal(got.attempt, 2);
 	assert_int_equal(got.redelivered, 1);
-	assert_true(took_ms > 300 && took_ms < 1500);
+	assert_true(took_ms > 300 && took_ms < 10000);
 	assert_int_equal(settle(fixture, consumer, got.token, SWM_ACK, 0), SWM_OK);
 	fixture->ops->consumer_close(consumer);
 	fixture->ops->publisher_close(publisher);
