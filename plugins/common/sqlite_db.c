@@ -142,26 +142,26 @@ swm_status swm_db_begin(struct swm_db *db, struct swm_error *err)
  * fail the commit, which is done: the next one tries again. */
 static void checkpoint_when_due(struct swm_db *db)
 {
-	int in_wal = 0, copied = 0;
-
 	if (db->wal_pages < db->checkpoint_at) {
 		return;
 	}
-	sqlite3_wal_checkpoint_v2(
-		db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &copied);
+	sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	if (db->wal_pages >= SWM_DB_RESTART_PAGES) {
 		sqlite3_busy_timeout(db->handle, SWM_DB_RESTART_WAIT_MS);
 		sqlite3_wal_checkpoint_v2(
-			db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_wal, &copied);
+			db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 		sqlite3_busy_timeout(db->handle, (int)db->call_timeout_ms);
 	}
-	/* All copied: the next writer starts the WAL over, and it counts from the
-	 * beginning. Otherwise readers are in the way: go on after as much again. */
-	db->checkpoint_at = SWM_DB_CHECKPOINT_PAGES;
-	if (copied < in_wal) {
-		db->checkpoint_at += db->wal_pages;
-	}
-	db->wal_pages = 0;
+	/* What was copied is overwritten by the next commit that meets no reader, and
+	 * the count begins again; until then this is done after as much again. */
+	db->checkpoint_at = db->wal_pages + SWM_DB_CHECKPOINT_PAGES;
+}
+
+/* A disk is full: pages that the file has room for already may leave the WAL, so that
+ * it starts over and the next try needs no space. */
+static void make_room(struct swm_db *db)
+{
+	sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 swm_status swm_db_commit(struct swm_db *db, struct swm_error *err)
@@ -182,6 +182,9 @@ swm_status swm_db_commit(struct swm_db *db, struct swm_error *err)
 		checkpoint_when_due(db);
 	} else {
 		roll_back(db);
+		if (status == SWM_E_THROTTLED) {
+			make_room(db);
+		}
 	}
 	swm_db_unlock(db);
 	return status;

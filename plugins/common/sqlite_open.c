@@ -97,6 +97,9 @@ static int count_wal_pages(void *ctx, sqlite3 *handle, const char *name, int pag
 
 	(void)handle;
 	(void)name;
+	if (pages < db->wal_pages) {
+		db->checkpoint_at = SWM_DB_CHECKPOINT_PAGES; /* it has started over */
+	}
 	db->wal_pages = pages;
 	return SQLITE_OK;
 }
