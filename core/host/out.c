@@ -71,8 +71,11 @@ static size_t printable(struct swm_str text, size_t at)
 			return 0;
 		}
 	}
-	bool c1 = first == 0xc2 && (unsigned char)text.ptr[at + 1] < 0xa0;
-	return c1 ? 0 : want;
+	/* neither overlong, nor half of a surrogate pair, nor past U+10FFFF */
+	unsigned char low = first == 0xe0 || first == 0xc2 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+	unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+	unsigned char second = (unsigned char)text.ptr[at + 1];
+	return second < low || second > high ? 0 : want;
 }
 
 /* Writes it when `file` is given; returns how many places it takes in any case. */
