@@ -50,6 +50,7 @@ static swm_status status_of(int rc, int system_errno)
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 	case SQLITE_INTERRUPT:
+	case SQLITE_PROTOCOL: /* lost a race for the WAL's locks too often */
 		return SWM_E_TIMEOUT;
 	case SQLITE_READONLY:
 		/* Renamed or deleted under us: a new session finds the new file. */
