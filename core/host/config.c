@@ -209,8 +209,8 @@ static swm_status read_queues(struct reading *reading, json_t *section)
 		worst = status != SWM_OK ? status : worst;
 	}
 	if (config->queue_count == 0) {
-		swm_problems_add(reading->problems, SWM_SEVERITY_ERROR, "/queues",
-			"defines no adapter");
+		swm_problems_add(
+			reading->problems, SWM_SEVERITY_ERROR, "/queues", "defines no adapter");
 		return SWM_E_CONFIG;
 	}
 	return worst;

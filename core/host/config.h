@@ -16,7 +16,7 @@
 #include "options.h"
 
 /* A longer file is not a configuration. */
-#define SWM_CONFIG_MAX_BYTES (1024 * 1024)
+#define SWM_CONFIG_MAX_BYTES ((size_t)1024 * 1024)
 
 /* Each has a thread, a consumer, a publisher and a session. */
 #define SWM_LISTEN_MAX 16

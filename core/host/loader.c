@@ -103,15 +103,25 @@ void swm_loader_destroy(struct swm_loader *loader)
 	free(loader);
 }
 
-/* dlopen and the entry function; what it returns is not looked at. */
-static swm_status call_entry(
-	const char *file, const struct swm_plugin **out, struct swm_error *err)
+/* NULL: it cannot be loaded. The handle is never closed. */
+static void *open_object(const char *file, struct swm_error *err)
 {
 	void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
 	if (handle == NULL) {
 		const char *reason = dlerror();
-		return swm_error_set(err, SWM_E_CONFIG, "cannot load it: %s",
+		(void)swm_error_set(err, SWM_E_CONFIG, "cannot load it: %s",
 			reason != NULL ? reason : "no reason given");
+	}
+	return handle;
+}
+
+/* What the entry function returns is not looked at. */
+static swm_status call_entry(
+	const char *file, const struct swm_plugin **out, struct swm_error *err)
+{
+	void *handle = open_object(file, err);
+	if (handle == NULL) {
+		return SWM_E_CONFIG;
 	}
 	/* ISO C has no conversion from an object to a function pointer; POSIX promises
 	 * that the representations are the same. */

@@ -108,16 +108,14 @@ static void *take(struct fill *fill, size_t size)
 	return memory;
 }
 
-/* Remembers a resolved string, so that destroy can wipe it. The strings lie in the
- * arena, which only this object owns: hence the cast. */
-static bool remember(struct fill *fill, const char *text)
+/* Remembers a resolved string, so that destroy can wipe it. */
+static bool remember(struct fill *fill, char *text)
 {
 	struct span *span = take(fill, sizeof(*span));
 	if (span == NULL) {
 		return false;
 	}
-	uintptr_t address = (uintptr_t)text;
-	span->ptr = (char *)address;
+	span->ptr = text;
 	span->len = strlen(text);
 	span->next = fill->result->spans;
 	fill->result->spans = span;
@@ -130,14 +128,19 @@ static bool resolve(
 {
 	const char *file = swm_resolve_is_file(value);
 	struct swm_arena *arena = &fill->result->arena;
+	char *text = NULL;
 	swm_status status =
-		file != NULL ? swm_resolve_file(file, pointer, arena, fill->problems, out)
+		file != NULL ? swm_resolve_file(file, pointer, arena, fill->problems, &text)
 			     : swm_resolve_text(json_string_value(value), pointer, arena,
-				       fill->problems, out);
+				       fill->problems, &text);
 	if (status == SWM_E_NOMEM) {
 		fill->nomem = true;
 	}
-	return status == SWM_OK && remember(fill, *out);
+	if (status != SWM_OK || !remember(fill, text)) {
+		return false;
+	}
+	*out = text;
+	return true;
 }
 
 /* Lists and maps are strings inside; numbers and booleans are taken as they stand,

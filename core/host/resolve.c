@@ -105,7 +105,7 @@ static bool expand(
 }
 
 swm_status swm_resolve_text(const char *text, const char *pointer, struct swm_arena *arena,
-	struct swm_problems *problems, const char **out)
+	struct swm_problems *problems, char **out)
 {
 	struct sink sink = {NULL, 0};
 	if (!expand(text, pointer, problems, &sink)) {
@@ -177,7 +177,7 @@ static ssize_t read_all(int fd, char *buf, size_t cap)
 }
 
 static swm_status read_value(int fd, const char *path, const char *pointer,
-	struct swm_arena *arena, struct swm_problems *problems, const char **out)
+	struct swm_arena *arena, struct swm_problems *problems, char **out)
 {
 	struct stat info;
 	if (fstat(fd, &info) != 0) {
@@ -217,9 +217,9 @@ static swm_status read_value(int fd, const char *path, const char *pointer,
 }
 
 swm_status swm_resolve_file(const char *path, const char *pointer, struct swm_arena *arena,
-	struct swm_problems *problems, const char **out)
+	struct swm_problems *problems, char **out)
 {
-	const char *resolved = NULL;
+	char *resolved = NULL;
 	swm_status status = swm_resolve_text(path, pointer, arena, problems, &resolved);
 	if (status != SWM_OK) {
 		return status;

@@ -16,7 +16,7 @@
 #include <jansson.h>
 
 /* Secrets are keys, tokens and certificates; a file beyond this is a mistake. */
-#define SWM_SECRET_FILE_MAX_BYTES (64 * 1024)
+#define SWM_SECRET_FILE_MAX_BYTES 65536
 
 /*
  * Replaces each ${NAME} and ${NAME:-default} of `text`; $${ stands for ${ itself.
@@ -25,7 +25,7 @@
  * SWM_E_CONFIG: unset or badly written, see *problems; SWM_E_NOMEM.
  */
 swm_status swm_resolve_text(const char *text, const char *pointer, struct swm_arena *arena,
-	struct swm_problems *problems, const char **out);
+	struct swm_problems *problems, char **out);
 
 /*
  * Reads a value from a file (its path is resolved as text first), without one
@@ -34,7 +34,7 @@ swm_status swm_resolve_text(const char *text, const char *pointer, struct swm_ar
  * SWM_E_CONFIG: see *problems; SWM_E_NOMEM.
  */
 swm_status swm_resolve_file(const char *path, const char *pointer, struct swm_arena *arena,
-	struct swm_problems *problems, const char **out);
+	struct swm_problems *problems, char **out);
 
 /* The path when `value` is {"$file": "PATH"}, else NULL; borrowed. */
 const char *swm_resolve_is_file(const json_t *value);

@@ -41,7 +41,7 @@
 #define FIXTURE_LOAD_STATUS SWM_OK
 #endif
 #ifndef FIXTURE_DESCRIPTOR
-#define FIXTURE_DESCRIPTOR &descriptor
+#define FIXTURE_DESCRIPTOR (&descriptor)
 #endif
 
 struct config {
@@ -64,6 +64,8 @@ static swm_status unsupported(struct swm_error *err)
 	}
 	return SWM_E_UNSUPPORTED;
 }
+
+/* NOLINTBEGIN(readability-non-const-parameter): the port says what they are */
 
 static swm_status open_queue(
 	const struct swm_open_args *args, struct swm_queue **out, struct swm_error *err)
@@ -163,11 +165,14 @@ static swm_status depth(
 	return unsupported(err);
 }
 
+/* NOLINTEND(readability-non-const-parameter) */
+
 static swm_status load(const struct swm_host *host, struct swm_error *err)
 {
 	told = host;
 	host->count(host->ctx, "fixture_loads", 1);
-	return FIXTURE_LOAD_STATUS == SWM_OK ? SWM_OK : unsupported(err);
+	const swm_status status = FIXTURE_LOAD_STATUS;
+	return status == SWM_OK ? SWM_OK : unsupported(err);
 }
 
 static void unload(void)

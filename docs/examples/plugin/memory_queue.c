@@ -411,8 +411,8 @@ static swm_status consumer_receive(struct swm_consumer *consumer, int64_t timeou
 	}
 	pthread_mutex_lock(&queue->mutex);
 	while (!consumer->woken && taken == 0 && waited != ETIMEDOUT) {
-		while (taken < max &&
-			(consumer->prefetch == 0 || consumer->held.count < consumer->prefetch)) {
+		while (taken < max && (consumer->prefetch == 0 ||
+					      consumer->held.count < consumer->prefetch)) {
 			const struct message *message = take(consumer);
 
 			if (!message) {
@@ -421,7 +421,8 @@ static swm_status consumer_receive(struct swm_consumer *consumer, int64_t timeou
 			out[taken++] = delivery_of(message);
 		}
 		if (taken == 0) {
-			waited = pthread_cond_timedwait(&queue->changed, &queue->mutex, &deadline);
+			waited = pthread_cond_timedwait(
+				&queue->changed, &queue->mutex, &deadline);
 		}
 	}
 	if (taken == 0) {
@@ -444,8 +445,8 @@ static void give_back(struct swm_queue *queue, struct message *message)
 }
 
 /* With the mutex. */
-static swm_status settle_one(struct swm_consumer *consumer, const struct swm_settlement *item,
-	struct swm_error *err)
+static swm_status settle_one(
+	struct swm_consumer *consumer, const struct swm_settlement *item, struct swm_error *err)
 {
 	struct message **link = &consumer->held.first;
 
@@ -505,8 +506,7 @@ static void consumer_close(struct swm_consumer *consumer)
 	}
 	pthread_mutex_lock(&consumer->queue->mutex);
 	while (consumer->held.first) {
-		give_back(consumer->queue,
-			list_remove(&consumer->held, &consumer->held.first));
+		give_back(consumer->queue, list_remove(&consumer->held, &consumer->held.first));
 	}
 	pthread_mutex_unlock(&consumer->queue->mutex);
 	consumer_free(consumer);

@@ -57,19 +57,24 @@ char *support_copy(const char *from, const char *directory, const char *name, mo
 	return path;
 }
 
+static int is_ours(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.' ? 1 : 0;
+}
+
 void support_remove(char *directory)
 {
 	(void)chmod(directory, 0700);
-	DIR *stream = opendir(directory);
-	assert_non_null(stream);
-	for (struct dirent *entry = readdir(stream); entry != NULL; entry = readdir(stream)) {
-		if (entry->d_name[0] != '.') {
-			char *path = join(directory, entry->d_name);
-			(void)remove(path);
-			free(path);
-		}
+	struct dirent **entries = NULL;
+	int count = scandir(directory, &entries, is_ours, alphasort);
+	assert_true(count >= 0);
+	for (int i = 0; i < count; i++) {
+		char *path = join(directory, entries[i]->d_name);
+		(void)remove(path);
+		free(path);
+		free(entries[i]);
 	}
-	(void)closedir(stream);
+	free(entries);
 	assert_int_equal(rmdir(directory), 0);
 	free(directory);
 }

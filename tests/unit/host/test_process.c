@@ -54,7 +54,7 @@ static void waiting_ends_in_time(void **state)
 
 static void *request(void *arg)
 {
-	const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+	const struct timespec pause = {.tv_nsec = 20000000};
 	(void)nanosleep(&pause, NULL);
 	swm_stop_request(arg);
 	return NULL;

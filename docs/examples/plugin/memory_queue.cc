@@ -11,7 +11,7 @@
  *
  *   c++ -std=c++11 -O2 -Wall -Wextra -fPIC -shared -fvisibility=hidden \
  *      -Wl,-z,defs,-z,nodelete,-z,relro,-z,now $(pkg-config --cflags swm) \
- *      memory_queue.cpp -o queue-memory-cpp.so -pthread
+ *      memory_queue.cc -o queue-memory-cpp.so -pthread
  *
  * Concurrency: as in memory_queue.c.
  */
@@ -46,8 +46,8 @@ struct Text {
 	std::string bytes;
 
 	explicit Text(swm_str from)
-		: present(from.ptr != nullptr), bytes(present ? std::string(from.ptr, from.len)
-							      : std::string())
+	    : present(from.ptr != nullptr),
+	      bytes(present ? std::string(from.ptr, from.len) : std::string())
 	{
 	}
 
@@ -238,7 +238,8 @@ size_t take(swm_consumer *consumer, swm_delivery *out, size_t max)
 	for (auto source : consumer->sources) {
 		Messages &waiting = source->second;
 		while (!waiting.empty() && taken < max &&
-			(consumer->prefetch == 0 || consumer->held.size() < consumer->prefetch)) {
+			(consumer->prefetch == 0 ||
+				consumer->held.size() < consumer->prefetch)) {
 			try {
 				out[taken] = delivery_of(source->first, hold(consumer, source));
 			} catch (const std::bad_alloc &) {
@@ -264,7 +265,7 @@ swm_status consumer_receive(swm_consumer *consumer, int64_t timeout_ms, swm_deli
 			return fail(err, SWM_E_TIMEOUT, "nothing was asked for");
 		}
 		auto deadline = std::chrono::steady_clock::now() +
-			std::chrono::milliseconds(timeout_ms);
+				std::chrono::milliseconds(timeout_ms);
 		std::unique_lock<std::mutex> lock(consumer->queue->mutex);
 		size_t taken = 0;
 		bool ended = consumer->queue->changed.wait_until(lock, deadline, [&] {
@@ -403,8 +404,8 @@ const swm_queue_ops ops = {
 };
 
 const swm_option options[] = {
-	{"max_messages", SWM_OPTION_INT, 0, SWM_OFFSET(Config, messages_max, int64_t), "100000", 1,
-		100000000, nullptr, "How many messages are kept; more are refused for now."},
+	{"max_messages", SWM_OPTION_INT, 0, SWM_OFFSET(Config, messages_max, int64_t), "100000",
+		1, 100000000, nullptr, "How many messages are kept; more are refused for now."},
 	{nullptr, 0, 0, 0, nullptr, 0, 0, nullptr, nullptr},
 };
 
