@@ -233,9 +233,11 @@ const struct swm_outbox_row *store_find(
 size_t store_claim(struct conform_case *c, const char *owner, int64_t lease_ms,
 	struct swm_outbox_row *rows, size_t max)
 {
+	int64_t until = conform_now_ms() + CONFORM_PATIENCE_MS;
 	size_t own = 0;
 	size_t came;
 	do {
+		CONFORM_THAT(conform_now_ms() < until, "claiming has no end");
 		struct swm_set set = {0};
 		int64_t next_ms = 0;
 		CONFORM_OK(c, c->ops->outbox_claim(c->session, conform_str(owner), lease_ms,
