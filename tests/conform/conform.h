@@ -33,7 +33,7 @@
 
 /* How long a test waits for what must come. Generous, since the machine may be
  * loaded: nothing that works comes near it. */
-#define CONFORM_PATIENCE_MS 30000
+#define CONFORM_PATIENCE_MS 20000
 
 /* A lease that does not end while a test runs, and one that a test waits out. */
 #define CONFORM_LONG_LEASE_MS 600000

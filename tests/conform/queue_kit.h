@@ -15,7 +15,7 @@
 
 /* The longest lease of an adapter that a test waits out; a configuration for the
  * kit asks for a short one. */
-#define QUEUE_LEASE_MAX_MS 20000
+#define QUEUE_LEASE_MAX_MS 10000
 
 /* A consumer and what closes it. */
 struct queue_consumer {
