@@ -130,10 +130,12 @@ static swm_status call_entry(
 	_Static_assert(sizeof(entry) == sizeof(symbol), "POSIX dlsym");
 	memcpy(&entry, &symbol, sizeof(entry));
 	if (entry == NULL) {
+		/* cppcheck-suppress resourceLeak ; never dlclosed */
 		return swm_error_set(err, SWM_E_CONFIG,
 			"is no plugin: it has no function %s: %s", SWM_PLUGIN_ENTRY, file);
 	}
 	*out = entry();
+	/* cppcheck-suppress resourceLeak ; never dlclosed */
 	return SWM_OK;
 }
 
