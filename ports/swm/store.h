@@ -127,10 +127,12 @@ struct swm_commit {
 	uint64_t reserved[2];
 };
 
+/* RETRY and DEAD count only while the lease is the committer's and has not run out:
+ * somebody else may have the row since. */
 enum {
 	SWM_MARK_SENT = 1,  /* confirmed by the broker: gone, whatever its lease says */
-	SWM_MARK_RETRY = 2, /* put off by delay_ms; only while the lease is owner's */
-	SWM_MARK_DEAD = 3   /* park it; only while the lease is owner's */
+	SWM_MARK_RETRY = 2, /* put off by delay_ms */
+	SWM_MARK_DEAD = 3   /* park it */
 };
 
 struct swm_outbox_mark {
@@ -175,8 +177,8 @@ struct swm_instance_filter {
 	struct swm_str business_ref;
 	struct swm_str stage;
 	struct swm_str template_id;
-	int64_t updated_from_ms;
-	int64_t updated_to_ms; /* 0: unbounded */
+	int64_t updated_from_ms; /* inclusive; 0: unbounded */
+	int64_t updated_to_ms;   /* inclusive; 0: unbounded */
 };
 
 /* Where a page ended; opaque; {NULL, 0} asks for the first page. */
