@@ -28,7 +28,7 @@
 #define HOLD_MS 1000
 
 /* The delay asked for: doubling with each delivery. */
-#define POISON_MAX_MS (10 * 60 * 1000)
+#define POISON_MAX_MS INT64_C(600000)
 
 /* From SIGTERM to SIGKILL for a command that has used up its grace. */
 #define TERMINATE_MS 2000
@@ -353,6 +353,9 @@ static void take(struct agent *agent, const struct swm_delivery *delivery)
 	struct swm_agent_job *job = status == SWM_OK ? find_job(agent, &task) : NULL;
 	if (job != NULL) {
 		/* it goes on for the newer delivery; one answer settles that */
+		char name[JOB_NAME_MAX];
+		job_name(job, name, sizeof(name));
+		agent_log(agent, SWM_LOG_INFO, "%s: delivered once more while it runs", name);
 		swm_agent_job_deliver(job, delivery, extends, now_ms(agent), wall_ms);
 		swm_agent_task_finish(&task);
 		return;

@@ -113,9 +113,12 @@ void swm_agent_lines_reason(
 	json_t *valid = json_stringn(lines->last, len);
 	for (size_t i = 0; i < len; i++) {
 		unsigned char byte = (unsigned char)lines->last[i];
-		bool control = byte < 0x20 || byte == 0x7f;
-		bool broken = valid == NULL && byte >= 0x80;
-		reason[i] = control ? ' ' : broken ? '?' : lines->last[i];
+		reason[i] = lines->last[i];
+		if (byte < 0x20 || byte == 0x7f) {
+			reason[i] = ' ';
+		} else if (byte >= 0x80 && valid == NULL) {
+			reason[i] = '?';
+		}
 	}
 	reason[len] = '\0';
 	json_decref(valid);

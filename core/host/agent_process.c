@@ -260,20 +260,20 @@ void swm_agent_process_read(struct swm_agent_process *process)
 	}
 }
 
-static char first_letter(const struct swm_agent_output *output)
+static bool begins_an_object(const struct swm_agent_output *output)
 {
 	size_t at = 0;
 	while (at < output->len && strchr(" \t\r\n", output->text[at]) != NULL) {
 		at++;
 	}
-	return at < output->len ? output->text[at] : '\0';
+	return at < output->len && output->text[at] == '{';
 }
 
 /* One JSON object on stdout is the task's data; all else is for the log. */
 static void read_data(struct swm_agent_process *process, struct swm_agent_exit *out)
 {
 	struct swm_agent_output *output = &process->output;
-	bool meant = first_letter(output) == '{';
+	bool meant = begins_an_object(output);
 	json_t *value = NULL;
 	struct swm_str text = {output->text, output->len};
 	if (output->nomem || (output->over && meant)) {

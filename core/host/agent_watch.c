@@ -123,11 +123,11 @@ void swm_agent_watch_detach(struct swm_agent_watch *watch)
 	if (watch->thread == NULL) {
 		return;
 	}
-	uint64_t count = 1;
-	ssize_t done = write(watch->quit_fd, &count, sizeof(count));
+	/* an eventfd with room takes a one, and gives it back */
+	(void)eventfd_write(watch->quit_fd, 1);
 	watch->env->thread_join(watch->env->ctx, watch->thread);
-	done = read(watch->quit_fd, &count, sizeof(count));
-	(void)done; /* an eventfd with room takes a one and gives it back */
+	eventfd_t count = 0;
+	(void)eventfd_read(watch->quit_fd, &count);
 	watch->thread = NULL;
 	watch->consumer = NULL;
 }

@@ -14,6 +14,7 @@
 #include "json_read.h"
 #include "text.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,9 +248,15 @@ static int check_template(struct change *change)
 	swm_status status = swm_admin_template_get(&change->store.admin,
 		swm_str_from(change->component), change->values->template_version, &set, &err);
 	swm_set_release(&set);
+	if (status == SWM_E_NOT_FOUND && change->values->template_version > 0) {
+		return swm_cli_fail(change->cli, status, "there is no template %s:%" PRId64,
+			change->component, change->values->template_version);
+	}
 	if (status == SWM_E_NOT_FOUND) {
-		return swm_cli_fail(change->cli, status,
-			"%s has no such template; see swm template list", change->component);
+		char hint[SWM_CLI_HINT_MAX];
+		swm_cli_component_hint(&change->store, swm_str_from(change->component), hint);
+		return swm_cli_fail(
+			change->cli, status, "%s has no template%s", change->component, hint);
 	}
 	return status == SWM_OK ? SWM_EXIT_DONE
 				: swm_cli_fail(change->cli, status, "%s", err.message);

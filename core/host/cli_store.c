@@ -4,8 +4,12 @@
 
 #include "cli_store.h"
 
+#include "arena.h"
 #include "env_posix.h"
 #include "text.h"
+
+/* Components that a hint chooses from. */
+#define HINT_NAMES_MAX 256
 
 /* Large enough that a listing is a few round trips, small enough to be quick. */
 #define PAGE_ROWS 500
@@ -164,4 +168,31 @@ void swm_cli_did_you_mean(struct swm_str given, const struct swm_str *names, siz
 		(void)snprintf(out, SWM_CLI_HINT_MAX, "; did you mean '%.*s'?", (int)near.len,
 			near.ptr);
 	}
+}
+
+void swm_cli_component_hint(
+	struct swm_cli_store *store, struct swm_str given, char out[SWM_CLI_HINT_MAX])
+{
+	const struct swm_str all = {NULL, 0};
+	struct swm_str names[HINT_NAMES_MAX];
+	size_t count = 0;
+	struct swm_arena arena;
+	struct swm_error err = {0};
+	struct swm_cli_cursor cursor = swm_cli_templates(store, &all);
+	const struct swm_template_row *row = NULL;
+	swm_arena_init(&arena);
+	while (count < HINT_NAMES_MAX && (row = swm_cli_cursor_next(&cursor, &err)) != NULL) {
+		/* the versions of one come one after the other */
+		bool known = count > 0 && swm_str_equal(row->component, names[count - 1]);
+		if (!known && swm_arena_copy(&arena, row->component, &names[count])) {
+			count++;
+		}
+	}
+	bool exists = false;
+	for (size_t i = 0; i < count; i++) {
+		exists = exists || swm_str_equal(given, names[i]);
+	}
+	swm_cli_did_you_mean(given, names, exists ? 0 : count, out);
+	swm_cli_cursor_finish(&cursor);
+	swm_arena_finish(&arena);
 }

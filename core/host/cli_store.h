@@ -64,4 +64,8 @@ void swm_cli_cursor_finish(struct swm_cli_cursor *cursor);
 void swm_cli_did_you_mean(struct swm_str given, const struct swm_str *names, size_t count,
 	char out[SWM_CLI_HINT_MAX]);
 
+/* The same over all components that have a template; "" when the store does not answer. */
+void swm_cli_component_hint(
+	struct swm_cli_store *store, struct swm_str given, char out[SWM_CLI_HINT_MAX]);
+
 #endif

@@ -29,11 +29,18 @@ static const char *severity(const struct swm_finding *finding)
 /* As compilers write it, so that editors jump to the line. */
 static void print_findings(const char *file, const struct swm_findings *findings, FILE *to)
 {
+	struct swm_out out;
+	swm_out_init(&out, to, SWM_OUT_TABLE);
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct swm_finding *finding = &findings->items[i];
-		(void)fprintf(to, "%s:%" PRId32 ": %s%s%s: %s\n", file, finding->line,
-			finding->pointer, finding->pointer[0] != '\0' ? ": " : "",
-			severity(finding), finding->message);
+		(void)fprintf(to, "%s:%" PRId32 ": ", file, finding->line);
+		if (finding->pointer[0] != '\0') {
+			swm_out_text(&out, swm_str_from(finding->pointer));
+			(void)fputs(": ", to);
+		}
+		(void)fprintf(to, "%s: ", severity(finding));
+		swm_out_text(&out, swm_str_from(finding->message));
+		(void)fputc('\n', to);
 	}
 	if (findings->count == SWM_FINDINGS_MAX) {
 		(void)fprintf(
@@ -279,7 +286,10 @@ static int run_list(struct swm_cli *cli, const void *values, int argc, char **ar
 	if (status != SWM_OK) {
 		result = swm_cli_fail(cli, status, "%s", err.message);
 	} else if (count == 0 && argc > 0) {
-		result = swm_cli_fail(cli, SWM_E_NOT_FOUND, "%s has no template", argv[0]);
+		char hint[SWM_CLI_HINT_MAX];
+		swm_cli_component_hint(&store, component, hint);
+		result = swm_cli_fail(
+			cli, SWM_E_NOT_FOUND, "%s has no template%s", argv[0], hint);
 	} else if (count == 0) {
 		swm_cli_progress(cli, "no templates yet; swm template apply FILE makes one");
 	}
@@ -358,7 +368,9 @@ static int run_show(struct swm_cli *cli, const void *values, int argc, char **ar
 	swm_status status =
 		swm_admin_template_get(&store.admin, component, version, &set, &err);
 	if (status == SWM_E_NOT_FOUND) {
-		result = swm_cli_fail(cli, status, "there is no template %s", argv[0]);
+		char hint[SWM_CLI_HINT_MAX];
+		swm_cli_component_hint(&store, component, hint);
+		result = swm_cli_fail(cli, status, "there is no template %s%s", argv[0], hint);
 	} else if (status != SWM_OK) {
 		result = swm_cli_fail(cli, status, "%s", err.message);
 	} else if (cli->out.format == SWM_OUT_JSON) {

@@ -182,6 +182,21 @@ def test_the_answer_of_a_second_run_is_no_second_event(site):
     assert [site.stop(agent) for agent in (first, second)] == [0, 0]
 
 
+def test_a_lease_that_was_lost_is_found_again(site):
+    queue = begin(site, "LOST")
+    command = site.script("lost", f"echo run >>lost.runs; sleep {LEASE_S * 3}\n")
+    agent = site.agent(queue, command, options=["--jobs", "2"])
+    wait_for(lambda: lines(site.dir / "lost.runs"), "the command runs")
+    agent.send_signal(signal.SIGSTOP)
+    time.sleep(LEASE_S * 1.5)
+    agent.send_signal(signal.SIGCONT)
+    ends(site, "LOST", "COMPLETED")
+    assert "delivered once more" in said(agent)
+    time.sleep(LEASE_S * 1.5)
+    assert lines(site.dir / "lost.runs") == ["run"]
+    assert site.stop(agent) == 0
+
+
 def test_asked_to_stop_it_lets_a_command_finish(site):
     queue = begin(site, "GRACE")
     command = site.script("grace", "echo run >>grace.runs; sleep 1\n")

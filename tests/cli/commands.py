@@ -103,8 +103,9 @@ def test_templates_are_shown_as_applied(site):
     shown = site.run("template", "show", "ITALIAN:1", "-o", "json").json()[0]
     assert shown["template"] == json.loads(PIZZA.read_text()), shown
     assert "ITALIAN:9" in site.run("template", "show", "ITALIAN:9", code=3).err
-    site.run("template", "show", "FRENCH", code=3)
-    site.run("template", "list", "FRENCH", code=3)
+    for command in ("show", "list"):
+        hint = site.run("template", command, "ITALIEN", code=3).err
+        assert "did you mean 'ITALIAN'" in hint, hint
 
 
 def test_without_an_orchestrator_an_event_is_sent_all_the_same(site):
@@ -163,7 +164,7 @@ def test_what_does_not_count_is_exit_1(site):
     ignored = site.run("fail", "ITALIAN", "ORDER-001", "deliver_food", "--reason", "late",
                        code=1)
     assert "ignored: " in ignored.out, ignored
-    site.run("start", "FRENCH", "ORDER-001", code=3)
+    assert "did you mean 'ITALIAN'" in site.run("start", "ITALIN", "O", code=3).err
     site.run("start", "ITALIAN", "X" * 300, code=1)
     site.run("start", "ITALIAN", "O", "--data", "[1]", code=1)
     site.run("start", "ITALIAN", "O", "--data", "@no-such-file", code=3)
