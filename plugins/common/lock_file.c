@@ -10,7 +10,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Creates the directories that `path` names and that are missing. */
 static swm_status make_parents(const char *path, struct swm_error *err)
@@ -51,5 +53,24 @@ swm_status swm_lock_file_open(const char *path, int *fd, struct swm_error *err)
 		return swm_fail_errno(err, path, "open");
 	}
 	*fd = opened;
+	return SWM_OK;
+}
+
+swm_status swm_lock_file_map(
+	int fd, const char *path, size_t size, void **out, struct swm_error *err)
+{
+	struct stat st;
+	void *mapped;
+
+	/* Two may find it short at once: extending it twice does no harm. */
+	if (fstat(fd, &st) != 0 ||
+		(st.st_size < (off_t)size && ftruncate(fd, (off_t)size) != 0)) {
+		return swm_fail_errno(err, path, "extend");
+	}
+	mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (mapped == MAP_FAILED) {
+		return swm_fail_errno(err, path, "map");
+	}
+	*out = mapped;
 	return SWM_OK;
 }

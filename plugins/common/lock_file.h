@@ -16,4 +16,10 @@
  * SWM_E_DENIED, SWM_E_UNAVAILABLE, SWM_E_THROTTLED (disk full), SWM_E_NOMEM. */
 swm_status swm_lock_file_open(const char *path, int *fd, struct swm_error *err);
 
+/* Maps the first `size` bytes of an open one, shared between processes, after making it
+ * that long (zeros). *out is the caller's to munmap. Statuses as above; `path` is for
+ * the message. */
+swm_status swm_lock_file_map(
+	int fd, const char *path, size_t size, void **out, struct swm_error *err);
+
 #endif

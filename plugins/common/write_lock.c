@@ -27,7 +27,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,24 +56,15 @@ swm_status swm_write_lock_open(
 	struct swm_write_lock *lock, const char *path, struct swm_error *err)
 {
 	swm_status status;
-	struct stat st;
-	void *page;
+	void *page = NULL;
 
 	*lock = (struct swm_write_lock){.path = path, .fd = -1};
 	status = swm_lock_file_open(path, &lock->fd, err);
 	if (status != SWM_OK) {
 		return status;
 	}
-	/* Two may find it short at once: extending it twice does no harm. */
-	if (fstat(lock->fd, &st) != 0 ||
-		(st.st_size < PAGE_BYTES && ftruncate(lock->fd, PAGE_BYTES) != 0)) {
-		status = swm_fail_errno(err, path, "extend");
-		swm_write_lock_close(lock);
-		return status;
-	}
-	page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, lock->fd, 0);
-	if (page == MAP_FAILED) {
-		status = swm_fail_errno(err, path, "map");
+	status = swm_lock_file_map(lock->fd, path, PAGE_BYTES, &page, err);
+	if (status != SWM_OK) {
 		swm_write_lock_close(lock);
 		return status;
 	}

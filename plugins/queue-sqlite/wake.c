@@ -20,7 +20,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,26 +52,16 @@ struct swm_wake {
 
 static swm_status map_file(const char *path, struct wake_page **out, struct swm_error *err)
 {
-	swm_status status;
-	struct stat st;
-	void *page;
+	void *page = NULL;
 	int fd = -1;
+	swm_status status = swm_lock_file_open(path, &fd, err);
 
-	status = swm_lock_file_open(path, &fd, err);
 	if (status != SWM_OK) {
 		return status;
 	}
-	/* Two processes may both find it short: extending it twice does no harm. */
-	if (fstat(fd, &st) != 0 ||
-		(st.st_size < PAGE_BYTES && ftruncate(fd, PAGE_BYTES) != 0)) {
-		status = swm_fail_errno(err, path, "extend");
-	} else {
-		page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		if (page == MAP_FAILED) {
-			status = swm_fail_errno(err, path, "map");
-		} else {
-			*out = page;
-		}
+	status = swm_lock_file_map(fd, path, PAGE_BYTES, &page, err);
+	if (status == SWM_OK) {
+		*out = page;
 	}
 	(void)close(fd);
 	return status;

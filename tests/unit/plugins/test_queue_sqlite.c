@@ -11,6 +11,7 @@
 
 #define _GNU_SOURCE /* RUSAGE_THREAD */
 
+#include "headers.h"
 #include "queue_sqlite.h"
 
 #include <setjmp.h>
@@ -297,6 +298,35 @@ static void test_keeps_every_byte(void **state)
 	assert_int_equal(settle(fixture, consumer, got[1].token, SWM_ACK, 0), SWM_OK);
 	fixture->ops->consumer_close(consumer);
 	fixture->ops->publisher_close(publisher);
+}
+
+static void test_damaged_headers_are_noticed(void **state)
+{
+	const struct swm_header headers[] = {{STR("a"), STR("bc")}, {STR("d"), STR("")}};
+	unsigned char blob[64];
+	size_t size = swm_headers_size(headers, 2);
+	size_t count = 7;
+	size_t len;
+
+	(void)state;
+	assert_true(size < sizeof(blob));
+	swm_headers_write(headers, 2, blob);
+	assert_int_equal(swm_headers_count(blob, size, &count), SWM_OK);
+	assert_int_equal(count, 2);
+	count = 7;
+	for (len = 1; len < size; len++) {
+		assert_int_equal(swm_headers_count(blob, len, &count), SWM_E_CORRUPT);
+	}
+	/* A byte too many, a length that points outside, more headers than there can be. */
+	assert_int_equal(swm_headers_count(blob, size + 1, &count), SWM_E_CORRUPT);
+	blob[7] = 0xff;
+	assert_int_equal(swm_headers_count(blob, size, &count), SWM_E_CORRUPT);
+	blob[7] = 0;
+	blob[3] = 0xff;
+	assert_int_equal(swm_headers_count(blob, size, &count), SWM_E_CORRUPT);
+	assert_int_equal(count, 7);
+	assert_int_equal(swm_headers_count(blob, 0, &count), SWM_OK);
+	assert_int_equal(count, 0);
 }
 
 static void test_first_in_first_out_within_prefetch(void **state)
@@ -870,6 +900,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wakes_across_processes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_killed_consumer_loses_nothing, set_up, tear_down),
+		cmocka_unit_test(test_damaged_headers_are_noticed),
 		cmocka_unit_test_setup_teardown(test_keeps_every_byte, set_up_open, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_first_in_first_out_within_prefetch, set_up_open, tear_down),
