@@ -122,7 +122,7 @@ void conform_check_status(struct conform_case *c, swm_status wanted, swm_status 
 	_fail(file, line);
 }
 
-_Noreturn void conform_fail(const char *file, int line, const char *fmt, ...)
+void conform_fail(const char *file, int line, const char *fmt, ...)
 {
 	char text[CONFORM_LINE_MAX];
 	va_list args;

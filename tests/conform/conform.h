@@ -163,7 +163,8 @@ const char *conform_status_name(swm_status status);
 
 void conform_check_status(struct conform_case *c, swm_status wanted, swm_status got,
 	const char *call, const char *file, int line);
-_Noreturn void conform_fail(const char *file, int line, const char *fmt, ...) SWM_PRINTF(3, 4);
+__attribute__((noreturn)) void conform_fail(const char *file, int line, const char *fmt, ...)
+	SWM_PRINTF(3, 4);
 
 /* A line for whoever reads the output. */
 void conform_note(const char *fmt, ...) SWM_PRINTF(1, 2);
