@@ -48,6 +48,7 @@ static swm_status apply(struct swm_instance *instance, const struct swm_record *
 		return fail(err, status, record, "out of memory");
 	}
 	if (verdict.outcome != SWM_APPLIED) {
+		instance->sequence = record->sequence - 1; /* all that has moved */
 		return fail(err, SWM_E_CORRUPT, record, "was applied, but does not apply");
 	}
 	return SWM_OK;

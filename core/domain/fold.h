@@ -27,7 +27,7 @@ struct swm_record {
  * since a limit may have been set differently then.
  * SWM_E_CORRUPT: a gap in the sequence, a body that cannot be read, or a record that
  * says "applied" and does not apply. SWM_E_UNSUPPORTED: rules of another release.
- * SWM_E_NOMEM.
+ * SWM_E_NOMEM: an instance that was there is of no use any more.
  */
 swm_status swm_fold(const struct swm_template *template, const struct swm_record *record,
 	struct swm_instance **instance, struct swm_error *err);

@@ -232,6 +232,45 @@ static void test_largest(void **state)
 	free(text);
 }
 
+/* Names of many bytes: a message or pointer that is cut is still text. */
+static void test_cut_messages(void **state)
+{
+	static char text[8192];
+	static char names[5][SWM_NAME_MAX + 1];
+	struct swm_findings findings;
+	size_t len = (size_t)snprintf(
+		text, sizeof(text), HEAD "{\"stage_name\":\"S\",\"stage_order\":1,\"tasks\":[");
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		for (size_t at = 0; at + 3 < SWM_NAME_MAX - 4; at += 3) {
+			memcpy(names[i] + at, "\xe2\x82\xac", 3);
+		}
+		names[i][strlen(names[i])] = (char)('a' + (char)i);
+	}
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+			"%s{\"task_name\":\"%s\",\"task_queue\":\"q\",\"parent_task\":[\"%s\"],"
+			"\"%s%s\":{\"a\":1},\"task_queue%s\":1}",
+			i > 0 ? "," : "", names[i], names[(i + 1) % COUNT_OF(names)], names[i],
+			names[0], names[i]);
+	}
+	snprintf(text + len, sizeof(text) - len, "]}]}");
+	assert_int_equal(swm_template_read(str(text), 1, NULL, &findings), SWM_E_INVALID);
+	assert_true(findings.count > 0);
+	for (size_t i = 0; i < findings.count; i++) {
+		json_t *message = json_string(findings.items[i].message);
+		json_t *pointer = json_string(findings.items[i].pointer);
+		if (message == NULL || pointer == NULL) {
+			fail_msg("not UTF-8: %s: %s", findings.items[i].pointer,
+				findings.items[i].message);
+		}
+		json_decref(message);
+		json_decref(pointer);
+	}
+	swm_findings_finish(&findings);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +281,7 @@ int main(void)
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_outputs),
 		cmocka_unit_test(test_largest),
+		cmocka_unit_test(test_cut_messages),
 	};
 
 	return cmocka_run_group_tests_name("template", tests, NULL, NULL);
