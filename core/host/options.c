@@ -387,6 +387,9 @@ swm_status swm_options_fill(const struct swm_option_table *table, json_t *sectio
 	const char *pointer, const char *const *also, struct swm_problems *problems,
 	struct swm_options **out)
 {
+	if (json_is_null(section)) {
+		section = NULL;
+	}
 	if (section != NULL && !json_is_object(section)) {
 		swm_problems_add(problems, SWM_SEVERITY_ERROR, pointer, "has to be an object");
 		return SWM_E_CONFIG;

@@ -41,7 +41,7 @@ void swm_option_table_check(
 struct swm_options;
 
 /*
- * Checks `section` (NULL: empty) against the table and fills a struct. Keys that
+ * Checks `section` (NULL or null: empty) against the table and fills a struct. Keys that
  * begin with "//" are comments. Keys of `also` (ends with NULL; may be NULL) belong
  * to somebody else and are passed over. `pointer` is where the section stands.
  * SWM_E_CONFIG: *problems has what is wrong, all of it. SWM_E_NOMEM. The caller

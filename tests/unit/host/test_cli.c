@@ -200,19 +200,20 @@ static void tables_are_aligned_and_harmless(void **state)
 	assert_int_equal(swm_rows_create(columns, 3, &rows), SWM_OK);
 	swm_rows_add(rows, SWM_STYLE_PLAIN, SWM_STR("gr\xc3\xbcn"));
 	swm_rows_addf(rows, SWM_STYLE_RED, "%d", 5);
-	swm_rows_add(rows, SWM_STYLE_PLAIN, SWM_STR("\x1b]0;x\x07\nend \xff"));
+	swm_rows_add(rows, SWM_STYLE_PLAIN, SWM_STR("\x1b]0;x\x07\nend\x7f \xff"));
 	swm_rows_add(rows, SWM_STYLE_PLAIN, SWM_STR("a-longer-name"));
 	swm_rows_addf(rows, SWM_STYLE_PLAIN, "%d", 123456);
 	swm_rows_add(rows, SWM_STYLE_PLAIN, (struct swm_str){NULL, 0});
 	char *text = printed(SWM_OUT_TABLE, rows);
-	assert_string_equal(text, "NAME            COUNT  NOTE\n"
-				  "gr\xc3\xbcn                5  \\x1b]0;x\\x07\\nend \\xff\n"
-				  "a-longer-name  123456  \n");
+	assert_string_equal(text,
+		"NAME            COUNT  NOTE\n"
+		"gr\xc3\xbcn                5  \\x1b]0;x\\x07\\nend\\x7f \\xff\n"
+		"a-longer-name  123456  \n");
 	free(text);
 	text = printed(SWM_OUT_JSON, rows);
 	assert_string_equal(text,
 		"{\"name\":\"gr\xc3\xbcn\",\"count\":5,"
-		"\"note\":\"\\\\x1b]0;x\\\\x07\\\\nend \\\\xff\"}\n"
+		"\"note\":\"\\\\x1b]0;x\\\\x07\\\\nend\\\\x7f \\\\xff\"}\n"
 		"{\"name\":\"a-longer-name\",\"count\":123456,\"note\":null}\n");
 	free(text);
 	swm_rows_destroy(rows);

@@ -47,10 +47,9 @@ static void refuse(const char *text, const char *pointer, const char *part)
 	swm_problems_finish(&problems);
 }
 
-static void nothing_gives_the_embedded_pair(void **state)
+static void expect_embedded_pair(const char *text)
 {
-	(void)state;
-	struct swm_config *config = read_good("{}");
+	struct swm_config *config = read_good(text);
 	assert_string_equal(config->store.plugin, "sqlite");
 	assert_string_equal(config->store.name, "store");
 	assert_int_equal(config->queue_count, 1);
@@ -74,6 +73,17 @@ static void nothing_gives_the_embedded_pair(void **state)
 	assert_int_equal(config->log.format, SWM_LOG_TEXT);
 	assert_null(config->plugin_dir);
 	swm_config_destroy(config);
+}
+
+static void nothing_gives_the_embedded_pair(void **state)
+{
+	(void)state;
+	expect_embedded_pair("{}");
+	expect_embedded_pair("{\"workflow\": null, \"store\": null, \"queues\": null,"
+			     " \"routes\": null, \"plugin_dir\": null, \"log\": null,"
+			     " \"limits\": null}");
+	expect_embedded_pair(
+		"{\"workflow\": {\"listen\": null}, \"queues\": {\"main\": null}}");
 }
 
 static void all_sections_are_read(void **state)

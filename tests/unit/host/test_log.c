@@ -85,8 +85,8 @@ static void long_lines_are_cut_whole(void **state)
 	char message[2 * SWM_LOG_LINE_MAX];
 	for (size_t shift = 0; shift < 3; shift++) {
 		memset(message, '"', sizeof(message));
-		for (size_t i = shift; i + 3 < sizeof(message); i += 3) {
-			memcpy(message + i, "\xe2\x82\xac", 3);
+		for (size_t i = shift; i + 4 < sizeof(message); i += 4) {
+			memcpy(message + i, "\xe2\x82\xac-", 4);
 		}
 		message[sizeof(message) - 1] = '\0';
 		const char *line = line_of(SWM_LOG_JSON, SWM_LOG_ERROR, message);
@@ -95,6 +95,7 @@ static void long_lines_are_cut_whole(void **state)
 		assert_non_null(object);
 		const char *kept = json_string_value(json_object_get(object, "message"));
 		assert_string_equal(kept + strlen(kept) - 3, "...");
+		assert_memory_equal(kept, message, strlen(kept) - 3);
 		json_decref(object);
 		line = line_of(SWM_LOG_TEXT, SWM_LOG_ERROR, message);
 		assert_true(strlen(line) <= SWM_LOG_LINE_MAX);
