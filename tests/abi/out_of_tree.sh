@@ -67,6 +67,11 @@ unset SWM_CONFIG
 tap_run "the installed swm lists all" prints "$swm" plugin list -o json -- \
 	'"name":"memory",.*"state":"ok"' '"name":"memory-cpp",.*"state":"ok"' \
 	'"kind":"store","name":"sqlite",.*"state":"ok"'
+cp queue-memory.so queue-open.so
+chmod 0666 queue-open.so
+tap_run "a plugin that others can write is listed with its mend" prints "$swm" plugin list -- \
+	"others can write it (mode 0666): chmod go-w $PWD/queue-open.so"
+rm queue-open.so
 tap_run "the installed swm describes the C example" prints "$swm" plugin describe memory -- \
 	'queue plugin memory 1.0' 'capabilities: attempts' 'max_message .*size .*1MiB'
 tap_run "the installed swm describes the C++ example" prints \
