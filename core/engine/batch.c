@@ -129,20 +129,20 @@ static swm_status read_events(struct swm_batch *batch, struct swm_error *err)
 	return status;
 }
 
-static void group_event(struct round *round, struct swm_inbound *inbound)
+/* False: out of memory. */
+static bool group_event(struct round *round, struct swm_inbound *inbound)
 {
 	struct swm_batch *batch = round->batch;
 	struct swm_item *item =
 		(struct swm_item *)swm_table_find(&batch->items, inbound->instance_id);
 	if (item && inbound->alone) {
-		return;
+		return true;
 	}
 	if (!item) {
 		item = &round->items[round->item_count];
 		*item = (struct swm_item){.node.key = inbound->instance_id};
 		if (!swm_table_insert(&batch->items, &item->node)) {
-			round->trouble = SWM_E_NOMEM;
-			return;
+			return false; /* and none of the later ones may overtake it */
 		}
 		round->item_count++;
 		item->cached = swm_cache_find(batch->workshop.cache, item->node.key);
@@ -153,7 +153,7 @@ static void group_event(struct round *round, struct swm_inbound *inbound)
 	item->last = inbound;
 	item->event_count++;
 	inbound->next = NULL;
-	inbound->fate = SWM_FATE_NONE;
+	return true;
 }
 
 static bool take_arrays(struct round *round)
@@ -406,8 +406,10 @@ static swm_status run_round(struct round *round, struct swm_error *err)
 	}
 	for (size_t i = 0; i < batch->count; i++) {
 		struct swm_inbound *inbound = &batch->events[i];
-		if (inbound->state == SWM_INBOUND_OPEN && !inbound->first) {
-			group_event(round, inbound);
+		inbound->fate = SWM_FATE_NONE;
+		if (inbound->state == SWM_INBOUND_OPEN && !inbound->first &&
+			!group_event(round, inbound)) {
+			return no_memory(err);
 		}
 	}
 	if (round->item_count > 0) {

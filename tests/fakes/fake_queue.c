@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fake_memory.h"
+
 #define FAULTS_MAX 32
 #define REFUSED_MAX 8
 
