@@ -13,6 +13,7 @@
 #include "templates.h"
 #include "text.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,7 +172,7 @@ swm_status swm_admin_instance_get(struct swm_admin *admin, struct swm_str compon
 	struct swm_str business_ref, struct swm_admin_instance *out, struct swm_error *err)
 {
 	char text[SWM_INSTANCE_ID_MAX + 1];
-	struct swm_str id;
+	struct swm_str id = {0};
 	struct swm_set backing = {0};
 	const struct swm_instance_row *row = NULL;
 	swm_status status = instance_id(component, business_ref, text, &id, err);
@@ -181,6 +182,7 @@ swm_status swm_admin_instance_get(struct swm_admin *admin, struct swm_str compon
 	if (status != SWM_OK) {
 		return status;
 	}
+	assert(row);
 	status = swm_admin_instance_read(admin, row, out, err);
 	swm_set_release(&backing);
 	return status;
@@ -199,6 +201,7 @@ static swm_status fold_page(
 {
 	const struct swm_event_row *rows = set->items;
 	swm_status status = SWM_OK;
+	assert(rows || set->count == 0);
 	for (size_t i = 0; i < set->count && status == SWM_OK; i++) {
 		struct swm_record record = {
 			.raw_id = rows[i].source_id,
@@ -253,7 +256,7 @@ swm_status swm_admin_instance_at(struct swm_admin *admin, struct swm_str compone
 	struct swm_error *err)
 {
 	char text[SWM_INSTANCE_ID_MAX + 1];
-	struct swm_str id;
+	struct swm_str id = {0};
 	struct swm_set backing = {0};
 	const struct swm_instance_row *row = NULL;
 	const struct swm_compiled *compiled = NULL;
@@ -264,6 +267,7 @@ swm_status swm_admin_instance_at(struct swm_admin *admin, struct swm_str compone
 	if (status != SWM_OK) {
 		return status;
 	}
+	assert(row);
 	status = find_template(admin, row->template_id, &compiled, err);
 	int64_t created_ms = row->created_ms;
 	swm_set_release(&backing);

@@ -11,6 +11,7 @@
 #include "templates.h"
 #include "text.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* So many others may apply at the same time, each taking the number that we wanted. */
@@ -57,6 +58,7 @@ static swm_status compare_newest(struct swm_admin *admin, struct swm_str compone
 		return status;
 	}
 	const struct swm_template_row *newest = set.items;
+	assert(newest);
 	*version = newest->version;
 	status = swm_template_same(newest->body, text, same);
 	swm_set_release(&set);

@@ -11,6 +11,7 @@
 #include "processor.h"
 #include "shared.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct swm_engine {
@@ -104,6 +105,7 @@ static swm_status create_processors(struct swm_engine *engine, struct swm_error 
 {
 	const struct swm_engine_config *config = &engine->config;
 	size_t total = count_processors(config);
+	assert(total > 0);
 	engine->processors = calloc(total, sizeof(struct swm_processor *));
 	if (!engine->processors) {
 		return swm_error_set(err, SWM_E_NOMEM, "out of memory");

@@ -106,7 +106,7 @@ struct swm_engine_config {
 #define SWM_ENGINE_LEASE_DEFAULT_MS 10000
 
 /* Some 100,000 instances of a dozen tasks. */
-#define SWM_ENGINE_CACHE_DEFAULT_BYTES (64 * 1024 * 1024)
+#define SWM_ENGINE_CACHE_DEFAULT_BYTES ((size_t)64 * 1024 * 1024)
 
 /*
  * Starts all threads and returns; on_state says when they are ready. A store or

@@ -42,7 +42,8 @@ void swm_table_finish(struct swm_table *table)
 void swm_table_clear(struct swm_table *table)
 {
 	if (table->buckets) {
-		memset(table->buckets, 0, table->bucket_count * sizeof(*table->buckets));
+		memset(table->buckets, 0,
+			table->bucket_count * sizeof(struct swm_table_node *));
 	}
 	table->count = 0;
 }
@@ -67,7 +68,7 @@ struct swm_table_node *swm_table_find(const struct swm_table *table, struct swm_
 static bool grow(struct swm_table *table)
 {
 	size_t bucket_count = table->bucket_count > 0 ? table->bucket_count * 2 : FIRST_BUCKETS;
-	struct swm_table_node **buckets = calloc(bucket_count, sizeof(*buckets));
+	struct swm_table_node **buckets = calloc(bucket_count, sizeof(struct swm_table_node *));
 	if (!buckets) {
 		return table->bucket_count > 0;
 	}

@@ -11,6 +11,7 @@
 #include "table.h"
 #include "text.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,7 @@ static swm_status entry_of(struct swm_templates *templates, const struct swm_tem
 		if (status != SWM_OK) {
 			return status;
 		}
+		assert(made);
 		swm_env_lock(templates->env, templates->mutex);
 		entry = keep(templates, made);
 		swm_env_unlock(templates->env, templates->mutex);

@@ -472,7 +472,9 @@ void fake_queue_send(struct swm_queue *queue, const char *name, const char *body
 	char *text = strdup(body);
 	assert(text);
 	for (char *at = text; *at; at++) {
-		*at = *at == '\'' ? '"' : *at;
+		if (*at == '\'') {
+			*at = '"';
+		}
 	}
 	struct swm_header header = {
 		{"swm-event-id", strlen("swm-event-id")},

@@ -926,7 +926,9 @@ void fake_store_put_template(
 	char *body = strdup(text);
 	assert(body);
 	for (char *at = body; *at; at++) {
-		*at = *at == '\'' ? '"' : *at;
+		if (*at == '\'') {
+			*at = '"';
+		}
 	}
 	int len = snprintf(id, sizeof(id), "%s:%d", component, (int)version);
 	struct swm_session session = {.store = store};
