@@ -46,6 +46,7 @@ struct agent {
 	enum phase phase;
 	int64_t deadline_ms;   /* of the phase; INT64_MAX: none */
 	int64_t serviced_ms;   /* when the consumer was last called */
+	int64_t answers_ms;    /* no answer is sent before: the broker would not take it */
 	int64_t taken;         /* tasks begun */
 	swm_status failure;    /* ends it: SWM_OK while there is none */
 	struct swm_error *err; /* of the failure */
@@ -191,6 +192,10 @@ static void replace_answer(
 
 static void step_answering(struct agent *agent, struct swm_agent_job *job)
 {
+	if (job->retry_ms < agent->answers_ms) {
+		/* one that waits for a broker in vain is enough: leases run meanwhile */
+		job->retry_ms = agent->answers_ms;
+	}
 	if (now_ms(agent) < job->retry_ms) {
 		return;
 	}
@@ -219,6 +224,7 @@ static void step_answering(struct agent *agent, struct swm_agent_job *job)
 				agent->config->workflow_queue, err.message);
 		}
 		swm_agent_job_back_off(job, now_ms(agent));
+		agent->answers_ms = job->retry_ms;
 	}
 }
 
