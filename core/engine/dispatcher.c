@@ -16,6 +16,10 @@
  * without being able to tell us. */
 #define CLAIM_PERIOD_MS 1000
 
+/* Sleeps no less when nothing more was there, so that a row which looks due and is not
+ * given out (another clock, another claimer) cannot keep a core busy. */
+#define CLAIM_PAUSE_MS 5
+
 /* Housekeeping is asked for this often, and again soon while there is more to do. */
 #define MAINTAIN_PERIOD_MS 1000
 #define MAINTAIN_BUDGET_MS 20
@@ -160,6 +164,7 @@ static swm_status claim(
 	int64_t period_ms =
 		config->lease_ms / 2 < CLAIM_PERIOD_MS ? config->lease_ms / 2 : CLAIM_PERIOD_MS;
 	*again_ms = next_due_ms >= 0 && next_due_ms < period_ms ? next_due_ms : period_ms;
+	*again_ms = *again_ms > CLAIM_PAUSE_MS ? *again_ms : CLAIM_PAUSE_MS;
 	if (count == config->batch) {
 		*again_ms = 0;
 	}
