@@ -9,6 +9,7 @@ The queue's lease is short here, so that it has to be extended, and so that what
 leaves behind comes back soon. Each test has a component and a queue of its own.
 """
 import json
+import os
 import signal
 import sys
 import time
@@ -150,13 +151,15 @@ def test_a_lease_is_extended_while_a_command_runs(site):
 
 def test_a_killed_agents_task_runs_again(site):
     queue = begin(site, "KILLED")
-    command = site.script("killed", "echo $SWM_MESSAGE_ID >>killed.runs\n"
-                                    "test $(wc -l <killed.runs) -gt 1 || sleep 300\n")
+    command = site.script("killed", "echo $SWM_MESSAGE_ID >>killed.runs; echo $$ >>killed.pids\n"
+                                    "test $(wc -l <killed.runs) -gt 1 || sleep 60\n")
     first = site.agent(queue, command)
     wait_for(lambda: lines(site.dir / "killed.runs"), "the command runs")
     site.stop(first, signal.SIGKILL)
     site.agent(queue, command)
     ends(site, "KILLED", "COMPLETED")
+    # nobody was left to end the first run: each is a process group of its own
+    os.killpg(int(lines(site.dir / "killed.pids")[0]), signal.SIGKILL)
     runs = lines(site.dir / "killed.runs")
     assert len(runs) == 2 and runs[0] == runs[1], runs
     assert len(answers(site, "KILLED")) == 1, answers(site, "KILLED")
@@ -209,7 +212,7 @@ def test_asked_to_stop_it_lets_a_command_finish(site):
 def test_after_the_grace_the_task_goes_back(site):
     queue = begin(site, "IMPATIENT")
     command = site.script("impatient", "echo run >>impatient.runs\n"
-                                       "test $(wc -l <impatient.runs) -gt 1 || sleep 300\n")
+                                       "test $(wc -l <impatient.runs) -gt 1 || sleep 60\n")
     agent = site.agent(queue, command, options=["--grace", "200ms"])
     wait_for(lambda: lines(site.dir / "impatient.runs"), "the command runs")
     assert site.stop(agent) == 0
