@@ -83,7 +83,7 @@ static const struct swm_command *const commands[] = {&plain, &grouped, NULL};
  * between the lines of TAP. */
 static int swm(const char *line)
 {
-	char copy[256];
+	static char copy[256]; /* what was seen points into it */
 	char program[] = "swm";
 	char *argv[16] = {program};
 	int argc = 1;
