@@ -350,6 +350,7 @@ static void flushes_marks_when_idle_and_at_the_end(void **state)
 		rest_a_little();
 	}
 	assert_int_equal(fake_store_outbox_count(bench->world.store, SWM_OUTBOX_PENDING), 0);
+	await(bench, "commit_calls", 2); /* counted after the store has answered */
 	assert_int_equal(fake_host_counter(bench->world.host, "commit_calls"), 2);
 	send_start(&bench->world, "2");
 	await(bench, "deliveries_acked", 2);
