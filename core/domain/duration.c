@@ -4,7 +4,7 @@
 
 #include "duration.h"
 
-#include "limits.h"
+#include "swm_limits.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
  */
 
 #include "hash.h"
-#include "limits.h"
+#include "swm_limits.h"
 
 #include <jansson.h>
 #include <swm/types.h>

@@ -4,7 +4,7 @@
 
 #include "json_out.h"
 
-#include "limits.h"
+#include "swm_limits.h"
 #include "text.h"
 
 #include <assert.h>

@@ -8,7 +8,7 @@
 
 #include "json_parse.h"
 
-#include "limits.h"
+#include "swm_limits.h"
 
 #include <math.h>
 #include <stdlib.h>

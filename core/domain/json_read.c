@@ -10,7 +10,7 @@
 
 #include "error.h"
 #include "json_parse.h"
-#include "limits.h"
+#include "swm_limits.h"
 
 #include <inttypes.h>
 #include <stdio.h>

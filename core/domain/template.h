@@ -14,7 +14,7 @@
  */
 
 #include "arena.h"
-#include "limits.h"
+#include "swm_limits.h"
 
 #include <swm/types.h>
 

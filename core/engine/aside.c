@@ -8,8 +8,8 @@
 
 #include "dispatcher.h"
 #include "error.h"
-#include "limits.h"
 #include "message.h"
+#include "swm_limits.h"
 #include "text.h"
 
 #include <stdio.h>

@@ -10,8 +10,8 @@
 #include "error.h"
 #include "json_out.h"
 #include "json_read.h"
-#include "limits.h"
 #include "payload.h"
+#include "swm_limits.h"
 #include "text.h"
 
 #include <inttypes.h>

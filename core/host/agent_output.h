@@ -8,7 +8,7 @@
  * within one, and its last line is kept as the reason of a failure.
  */
 
-#include "limits.h"
+#include "swm_limits.h"
 
 #include <swm/types.h>
 

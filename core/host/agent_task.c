@@ -8,8 +8,8 @@
 #include "event.h"
 #include "json_out.h"
 #include "json_read.h"
-#include "limits.h"
 #include "message.h"
+#include "swm_limits.h"
 #include "text.h"
 
 #include <stdlib.h>

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
-SYSTEM = {"assert.h", "ctype.h", "errno.h", "float.h", "inttypes.h", "limits.h", "math.h",
+SYSTEM = {"assert.h", "ctype.h", "errno.h", "float.h", "inttypes.h", "swm_limits.h", "math.h",
           "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h",
           "stdio.h", "stdlib.h", "string.h", "time.h"}
 PURE = SYSTEM - {"errno.h", "stdatomic.h"}

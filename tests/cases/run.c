@@ -16,7 +16,7 @@
 #include "event.h"
 #include "fold.h"
 #include "instance.h"
-#include "limits.h"
+#include "swm_limits.h"
 #include "template.h"
 #include "text.h"
 #include "transition.h"

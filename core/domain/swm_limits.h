@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef SWM_DOMAIN_LIMITS_H
-#define SWM_DOMAIN_LIMITS_H
+#ifndef SWM_LIMITS_H
+#define SWM_LIMITS_H
 
 #include <stddef.h>
 
