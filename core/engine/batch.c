@@ -252,8 +252,14 @@ static void conclude_committed(
 			round->passed += at->fate == SWM_FATE_PASSED;
 		}
 	}
-	item->changed = false;
-	swm_cache_committed(batch->workshop.cache, item->cached, commit->next.version);
+	if (commit->next.status == SWM_STATUS_COMPLETED ||
+		commit->next.status == SWM_STATUS_CANCELLED) {
+		/* It hears little more: its place is of better use to another one. */
+		swm_item_forget(&batch->workshop, item);
+	} else {
+		item->changed = false;
+		swm_cache_committed(batch->workshop.cache, item->cached, commit->next.version);
+	}
 	round->committed++;
 	round->recorded += commit->event_count;
 }

@@ -720,6 +720,22 @@ static void the_cache_saves_the_template_and_the_body(void **state)
 	assert_int_equal(published(rig, "q_c"), 1);
 }
 
+static void a_finished_instance_leaves_the_cache(void **state)
+{
+	struct rig *rig = *state;
+	send_start(&rig->world, "1");
+	send_completed(&rig->world, "1", "ONE", "a");
+	send_completed(&rig->world, "1", "ONE", "b");
+	rig_drain(rig);
+	assert_non_null(swm_cache_find(&rig->cache, SWM_STR("T/1")));
+	send_completed(&rig->world, "1", "TWO", "c");
+	rig_drain(rig);
+	assert_null(swm_cache_find(&rig->cache, SWM_STR("T/1")));
+	send_event(&rig->world, "TaskCompleted", "T", "1", "TWO", "c", "late");
+	rig_drain(rig);
+	assert_int_equal(counter(rig, "events_recorded"), 5);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -756,6 +772,7 @@ int main(void)
 		TEST(an_instance_of_a_newer_release_waits),
 		TEST(a_template_applied_since_is_taken_within_a_second),
 		TEST(the_cache_saves_the_template_and_the_body),
+		TEST(a_finished_instance_leaves_the_cache),
 	};
 	return cmocka_run_group_tests_name("engine.batch", tests, NULL, NULL);
 }
