@@ -38,7 +38,7 @@ static swm_status make_parents(const char *path, struct swm_error *err)
 
 swm_status swm_lock_file_open(const char *path, int *fd, struct swm_error *err)
 {
-	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY;
+	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
 	int opened = open(path, flags, 0600);
 
 	if (opened < 0 && errno == ENOENT) {
@@ -59,12 +59,16 @@ swm_status swm_lock_file_open(const char *path, int *fd, struct swm_error *err)
 swm_status swm_lock_file_map(
 	int fd, const char *path, size_t size, void **out, struct swm_error *err)
 {
-	struct stat st;
 	void *mapped;
+	int number;
 
-	/* Two may find it short at once: extending it twice does no harm. */
-	if (fstat(fd, &st) != 0 ||
-		(st.st_size < (off_t)size && ftruncate(fd, (off_t)size) != 0)) {
+	/* With room on the disk for all of it, since the first touch of a hole on a full
+	 * disk is a SIGBUS. Never shrinks the file, so doing it twice does no harm. */
+	do {
+		number = posix_fallocate(fd, 0, (off_t)size);
+	} while (number == EINTR);
+	if (number != 0) {
+		errno = number;
 		return swm_fail_errno(err, path, "extend");
 	}
 	mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

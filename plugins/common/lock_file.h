@@ -12,7 +12,7 @@
 #include <swm/types.h>
 
 /* Opens `path` for reading and writing, O_CLOEXEC, creating it (mode 0600) and its
- * directories (0700) when they are missing. *fd is the caller's to close.
+ * directories (0700) when they are missing; a symbolic link is refused. *fd is the caller's to close.
  * SWM_E_DENIED, SWM_E_UNAVAILABLE, SWM_E_THROTTLED (disk full), SWM_E_NOMEM. */
 swm_status swm_lock_file_open(const char *path, int *fd, struct swm_error *err);
 

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static swm_status open_lock(struct swm_db *db, struct swm_error *err)
@@ -38,6 +39,14 @@ static swm_status open_lock(struct swm_db *db, struct swm_error *err)
  * -wal and -shm files inherit its mode. */
 static swm_status create_file(struct swm_db *db, struct swm_error *err)
 {
+	struct stat st;
+
+	/* SQLite would put the WAL beside the file that a link points to, and we our locks
+	 * beside the link: under two names the file would have two locks. */
+	if (lstat(db->path, &st) == 0 && S_ISLNK(st.st_mode)) {
+		return swm_fail(err, SWM_E_CONFIG, 0,
+			"%s: is a symbolic link: name the file that it points to", db->path);
+	}
 	int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
 
 	if (fd >= 0) {

@@ -75,7 +75,7 @@ swm_status swm_publisher_open(
 	}
 	if (status != SWM_OK) {
 		swm_publisher_close(publisher);
-		return status;
+		return swm_queue_failed(status, err);
 	}
 	*out = publisher;
 	return SWM_OK;

@@ -48,7 +48,9 @@ static swm_status check_items(struct swm_consumer *consumer, const struct swm_se
 {
 	size_t i;
 
-	consumer->settlement++;
+	if (++consumer->settlement == 0) {
+		consumer->settlement = 1; /* 0 is that of a lease no call has met */
+	}
 	for (i = 0; i < count; i++) {
 		struct swm_lease *lease =
 			swm_deliveries_find(&consumer->deliveries, items[i].token);
@@ -283,6 +285,16 @@ static swm_status settle_all(struct swm_consumer *consumer, const struct swm_set
 	return SWM_OK;
 }
 
+/* The caller must not settle these again: they come back when their leases are over, and
+ * must not take places of the prefetch until then. */
+static void forget(
+	struct swm_consumer *consumer, const struct swm_settlement *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		swm_deliveries_remove(&consumer->deliveries, items[i].token);
+	}
+}
+
 swm_status swm_consumer_settle(struct swm_consumer *consumer,
 	const struct swm_settlement *items, size_t count, struct swm_error *err)
 {
@@ -294,7 +306,12 @@ swm_status swm_consumer_settle(struct swm_consumer *consumer,
 	if (status != SWM_OK || count == 0) {
 		return status;
 	}
-	return swm_consumer_status(consumer, settle_all(consumer, items, count, err), err);
+	status = settle_all(consumer, items, count, err);
+	if (status != SWM_OK && status != SWM_E_CONFLICT && status != SWM_E_THROTTLED &&
+		status != SWM_E_TIMEOUT) {
+		forget(consumer, items, count);
+	}
+	return swm_consumer_status(consumer, status, err);
 }
 
 void swm_settle_return_all(struct swm_consumer *consumer)

@@ -122,6 +122,34 @@ static void creates_privately(void **state)
 	assert_int_equal(number(&place->first, "PRAGMA application_id"), APPLICATION_ID);
 }
 
+static void refuses_a_link(void **state)
+{
+	struct place *place = *state;
+	char link[128];
+
+	open_file(place, &place->first);
+	snprintf(link, sizeof(link), "%s/link.db", place->directory);
+	assert_int_equal(symlink(place->path, link), 0);
+	assert_int_equal(swm_db_open(&place->second, link, SWM_DB_FULL, TIMEOUT_MS,
+				 APPLICATION_ID, &place->err),
+		SWM_E_CONFIG);
+	assert_non_null(strstr(place->err.message, "symbolic link"));
+}
+
+/* A hole in a mapped file is a SIGBUS once the disk is full. */
+static void maps_no_holes(void **state)
+{
+	struct place *place = *state;
+	char path[128];
+	struct stat info;
+
+	open_file(place, &place->first);
+	snprintf(path, sizeof(path), "%s-lock", place->path);
+	assert_int_equal(stat(path, &info), 0);
+	assert_true(info.st_size > 0);
+	assert_true(info.st_blocks * 512 >= info.st_size);
+}
+
 static void refuses_another_kind(void **state)
 {
 	struct place *place = *state;
@@ -235,6 +263,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(creates_privately, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(refuses_a_link, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(maps_no_holes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_another_kind, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_noise, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_writer_at_a_time, set_up, tear_down),
