@@ -9,6 +9,7 @@
 #include "json_parse.h"
 
 #include "swm_limits.h"
+#include "text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,37 +60,6 @@ static char next_byte(struct reader *reader)
 static bool is_digit(char byte)
 {
 	return byte >= '0' && byte <= '9';
-}
-
-static bool is_tail(const char *at)
-{
-	return ((unsigned char)*at & 0xc0) == 0x80;
-}
-
-/* The bytes of the UTF-8 sequence that begins here, 0 when it is none: no overlong
- * ones, no surrogates, nothing above U+10FFFF (RFC 3629, section 4). */
-static size_t sequence_bytes(const char *at, const char *end)
-{
-	const unsigned char first = (unsigned char)*at;
-	const size_t left = (size_t)(end - at);
-	const unsigned char second = left > 1 ? (unsigned char)at[1] : 0;
-
-	if (first >= 0xc2 && first <= 0xdf) {
-		return left >= 2 && is_tail(at + 1) ? 2 : 0;
-	}
-	if (first >= 0xe0 && first <= 0xef) {
-		const bool fits = left >= 3 && is_tail(at + 1) && is_tail(at + 2) &&
-				  (first != 0xe0 || second >= 0xa0) &&
-				  (first != 0xed || second <= 0x9f);
-		return fits ? 3 : 0;
-	}
-	if (first >= 0xf0 && first <= 0xf4) {
-		const bool fits = left >= 4 && is_tail(at + 1) && is_tail(at + 2) &&
-				  is_tail(at + 3) && (first != 0xf0 || second >= 0x90) &&
-				  (first != 0xf4 || second <= 0x8f);
-		return fits ? 4 : 0;
-	}
-	return 0;
 }
 
 /* Four hex digits; -1: something else. */
@@ -205,7 +175,7 @@ static swm_status scan_string(struct reader *reader, struct swm_str *inside, boo
 		} else if (byte < 0x80) {
 			reader->at++;
 		} else {
-			const size_t bytes = sequence_bytes(reader->at, reader->end);
+			const size_t bytes = swm_utf8_bytes(reader->at, reader->end);
 			if (bytes == 0) {
 				return fail(reader, "not UTF-8");
 			}

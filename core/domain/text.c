@@ -42,6 +42,35 @@ bool swm_str_has_control(struct swm_str text)
 	return false;
 }
 
+static bool is_tail(const char *at)
+{
+	return ((unsigned char)*at & 0xc0) == 0x80;
+}
+
+size_t swm_utf8_bytes(const char *at, const char *end)
+{
+	const unsigned char first = (unsigned char)*at;
+	const size_t left = (size_t)(end - at);
+	const unsigned char second = left > 1 ? (unsigned char)at[1] : 0;
+
+	if (first >= 0xc2 && first <= 0xdf) {
+		return left >= 2 && is_tail(at + 1) ? 2 : 0;
+	}
+	if (first >= 0xe0 && first <= 0xef) {
+		const bool fits = left >= 3 && is_tail(at + 1) && is_tail(at + 2) &&
+				  (first != 0xe0 || second >= 0xa0) &&
+				  (first != 0xed || second <= 0x9f);
+		return fits ? 3 : 0;
+	}
+	if (first >= 0xf0 && first <= 0xf4) {
+		const bool fits = left >= 4 && is_tail(at + 1) && is_tail(at + 2) &&
+				  is_tail(at + 3) && (first != 0xf0 || second >= 0x90) &&
+				  (first != 0xf4 || second <= 0x8f);
+		return fits ? 4 : 0;
+	}
+	return 0;
+}
+
 static size_t least(size_t a, size_t b)
 {
 	return a < b ? a : b;

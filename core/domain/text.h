@@ -21,6 +21,10 @@ bool swm_str_equal(struct swm_str a, struct swm_str b);
  * within a UTF-8 sequence. */
 size_t swm_str_cut(struct swm_str text, size_t max);
 
+/* The length of the sequence of two to four bytes, well-formed UTF-8 (RFC 3629), that
+ * begins at `at`, which is before `end`; 0: there is none. */
+size_t swm_utf8_bytes(const char *at, const char *end);
+
 /* Has a byte below 0x20, or 0x7f: not allowed in names. */
 bool swm_str_has_control(struct swm_str text);
 

@@ -398,7 +398,8 @@ static swm_status fail_task(struct machine *machine, struct swm_str reason)
 	if (status == SWM_OK) {
 		status = keep_reason(machine, reason);
 	}
-	if (status == SWM_OK && attempts < defined->max_attempts) {
+	if (status == SWM_OK && attempts < defined->max_attempts &&
+		state->attempt < SWM_ATTEMPTS_MAX) {
 		struct swm_id id;
 		swm_message_id(&machine->reference, machine->template, task, state->attempt,
 			SWM_MESSAGE_TASK_PENDING, 0, &id);
@@ -475,7 +476,7 @@ static swm_status apply_pending(struct machine *machine)
 	if (state->status != SWM_TASK_FAILED) {
 		return refuse_status(machine);
 	}
-	if (!attempt) {
+	if (!attempt && state->attempt < SWM_ATTEMPTS_MAX) {
 		state->base = state->attempt; /* a person's: the budget starts anew */
 	}
 	return retry(machine);

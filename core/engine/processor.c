@@ -308,29 +308,6 @@ static int64_t conclude_round(struct swm_processor *processor, swm_status status
 	}
 }
 
-/* Takes the batch through as many rounds as it needs. It is given up only when the
- * consumer is lost or the engine stops: its open events come again then. */
-static void work(struct swm_processor *processor)
-{
-	uint32_t conflicts = 0;
-	while (swm_batch_open(&processor->batch) > 0) {
-		struct swm_error err = {0};
-		swm_status status = swm_link_open(&processor->link, &err);
-		if (status == SWM_OK) {
-			status = swm_batch_round(&processor->batch, &err);
-		}
-		int64_t pause_ms = conclude_round(processor, status, &conflicts, &err);
-		settle(processor, &pause_ms);
-		if (swm_batch_open(&processor->batch) == 0 ||
-			swm_shared_stopping(processor->shared)) {
-			break;
-		}
-		rest(processor, pause_ms);
-	}
-	swm_batch_end(&processor->batch);
-	swm_cache_trim(&processor->cache);
-}
-
 static int64_t marks_due_ms(const struct swm_processor *processor)
 {
 	return processor->marks.oldest_ms +
@@ -349,6 +326,39 @@ static void flush_marks(struct swm_processor *processor)
 	}
 }
 
+/* Marks must reach the store within their lease, whatever else is stuck. */
+static void flush_due_marks(struct swm_processor *processor)
+{
+	if (processor->marks.count > 0 && processor->link.session &&
+		marks_due_ms(processor) <= 0) {
+		flush_marks(processor);
+	}
+}
+
+/* Takes the batch through as many rounds as it needs. It is given up only when the
+ * consumer is lost or the engine stops: its open events come again then. */
+static void work(struct swm_processor *processor)
+{
+	uint32_t conflicts = 0;
+	while (swm_batch_open(&processor->batch) > 0) {
+		struct swm_error err = {0};
+		swm_status status = swm_link_open(&processor->link, &err);
+		if (status == SWM_OK) {
+			status = swm_batch_round(&processor->batch, &err);
+		}
+		int64_t pause_ms = conclude_round(processor, status, &conflicts, &err);
+		settle(processor, &pause_ms);
+		if (swm_batch_open(&processor->batch) == 0 ||
+			swm_shared_stopping(processor->shared)) {
+			break;
+		}
+		flush_due_marks(processor);
+		rest(processor, pause_ms);
+	}
+	swm_batch_end(&processor->batch);
+	swm_cache_trim(&processor->cache);
+}
+
 static void take(struct swm_processor *processor)
 {
 	struct swm_error err = {0};
@@ -357,7 +367,6 @@ static void take(struct swm_processor *processor)
 	if (processor->marks.count > 0) {
 		int64_t due_ms = marks_due_ms(processor);
 		if (due_ms <= 0) {
-			flush_marks(processor);
 			return;
 		}
 		timeout_ms = due_ms < timeout_ms ? due_ms : timeout_ms;
@@ -385,6 +394,7 @@ static void run(void *arg)
 	struct swm_processor *processor = arg;
 	swm_state_set(processor->shared->state, processor->slot + SLOT_WORK, "work", NULL);
 	while (!swm_shared_stopping(processor->shared)) {
+		flush_due_marks(processor);
 		if (is_connected(processor)) {
 			take(processor);
 		}

@@ -130,12 +130,15 @@ static void set_result(
 	}
 }
 
-/* The destination exists, as far as the broker says; else the item has its result. A
- * broker that is away is not asked again for the next one: false. */
-static bool prepare(struct sending *sending, struct outgoing *item)
+/* *ready: the destination exists, as far as the broker says; else the item has its
+ * result, or stays LEFT when it is too late to ask. A broker that is away is not asked
+ * again for the next one: false. */
+static bool prepare(
+	struct sending *sending, struct outgoing *item, int64_t until_ms, bool *ready)
 {
 	struct swm_shared *shared = sending->sender->shared;
-	if (swm_router_is_prepared(shared->router, item->destination)) {
+	*ready = swm_router_is_prepared(shared->router, item->destination);
+	if (*ready || now_of(sending->sender) >= until_ms) {
 		return true;
 	}
 	const struct swm_engine_queue *adapter =
@@ -145,6 +148,7 @@ static bool prepare(struct sending *sending, struct outgoing *item)
 		adapter->ops->prepare(adapter->queue, &item->destination->node.key, 1, &err);
 	if (status == SWM_OK) {
 		swm_router_set_prepared(shared->router, item->destination, true);
+		*ready = true;
 		return true;
 	}
 	set_result(sending, item, status, swm_str_from(err.message));
@@ -193,6 +197,20 @@ static void refuse_all(struct sending *sending, struct outgoing **of, size_t cou
 	}
 }
 
+/* The destination has been refused to an earlier row of this pass: it is asked for once
+ * only. Before publishing, only prepare() has set results in this adapter's share. */
+static bool refused_before(struct sending *sending, struct outgoing *item)
+{
+	for (const struct outgoing *at = sending->items; at < item; at++) {
+		if (at->destination == item->destination && at->result != LEFT) {
+			item->result = at->result;
+			item->why = at->why;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Sends one adapter's share of the rows. Out of memory leaves them. */
 static void send_share(struct sending *sending, size_t queue)
 {
@@ -222,19 +240,24 @@ static void send_share(struct sending *sending, size_t queue)
 		return;
 	}
 
+	/* A broker that is slow to say that queues are missing must leave time to send. */
+	int64_t began_ms = now_of(sender);
+	int64_t prepare_until_ms = began_ms + (sending->deadline_ms - began_ms) / 2;
 	size_t good = 0;
+	bool refused = false;
 	for (size_t i = 0; i < count; i++) {
-		if (now_of(sender) >= sending->deadline_ms) {
-			break;
-		}
+		bool ready;
 		struct outgoing *item = of[i];
-		if (!prepare(sending, item)) {
+		if (refused && refused_before(sending, item)) {
+			continue;
+		}
+		if (!prepare(sending, item, prepare_until_ms, &ready)) {
 			refuse_all(sending, of + i, count - i, item->result, item->why);
 			break;
 		}
-		if (item->result == LEFT &&
-			swm_message_of_row(item->row, item->destination->workflow,
-				&sender->arena, &messages[good])) {
+		refused = refused || item->result != LEFT;
+		if (ready && swm_message_of_row(item->row, item->destination->workflow,
+				     &sender->arena, &messages[good])) {
 			of[good] = item;
 			good++;
 		}
