@@ -164,6 +164,25 @@ static void test_larger_than_today(void **state)
 	assert_true(folded->data_len > SWM_DATA_MAX_BYTES);
 }
 
+/* At the limit a rejected event must leave no trace: the fold takes its sequence only.
+ * And a failure owes no retry that could never be granted. */
+static void test_last_attempt(void **state)
+{
+	char before[256];
+	struct swm_task_state *task = &walk.instance->tasks[0];
+
+	(void)state;
+	assert_int_equal(walk_send(&walk, "StartWorkflow", NULL, NULL, 0, NULL), SWM_APPLIED);
+	task->attempt = SWM_ATTEMPTS_MAX;
+	task->base = SWM_ATTEMPTS_MAX - 1;
+	assert_int_equal(walk_send(&walk, "TaskFailed", "S", "a", 0, NULL), SWM_APPLIED);
+	assert_int_equal(walk_owed(&walk, SWM_MESSAGE_TASK_PENDING), 0);
+	assert_int_equal(swm_instance_status(walk.instance), SWM_STATUS_FAILED);
+	snprintf(before, sizeof(before), "%s", strstr(walk_body(&walk), "\"stage\""));
+	assert_int_equal(walk_send(&walk, "TaskPending", "S", "a", 0, NULL), SWM_REJECTED);
+	assert_string_equal(strstr(walk_body(&walk), "\"stage\""), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +192,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_outcome, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_applied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_larger_than_today, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_last_attempt, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("fold", tests, NULL, NULL);

@@ -466,6 +466,31 @@ static void an_event_behind_its_start_in_the_batch_counts(void **state)
 	assert_int_equal(published(rig, "q_b"), 1);
 }
 
+/* An adapter may pass on any bytes of its client's; the event that quotes them has to be
+ * JSON all the same. */
+static void a_refusal_in_latin_1_can_be_quoted(void **state)
+{
+	struct rig *rig = *state;
+	static const char start_task[] = "{\"business_ref_no\":\"1\",\"component_name\":\"T\","
+					 "\"event_name\":\"StartTask\","
+					 "\"stage_name\":\"ONE\",\"task_name\":\"a\"}";
+	const struct swm_outbox_row row = {
+		.id = SWM_STR("id"), .body = SWM_STR(start_task), .attempt = 1};
+	struct swm_outbox_row out;
+	struct swm_arena arena = {0};
+	struct swm_event event;
+	struct swm_error err = {0};
+	(void)rig;
+	assert_int_equal(swm_row_undeliverable(&row, SWM_STR(WORKFLOW_QUEUE),
+				 SWM_STR("zu gro\xdf f\xfcr \xc3\xbc"), &arena, &out, &err),
+		SWM_OK);
+	assert_int_equal(
+		swm_event_read(out.body, &swm_event_limits_default, &event, &err), SWM_OK);
+	assert_text(event.reason, "undeliverable: zu gro? f?r \xc3\xbc");
+	swm_event_finish(&event);
+	swm_arena_finish(&arena);
+}
+
 static void a_start_task_nobody_takes_becomes_a_task_failed(void **state)
 {
 	struct rig *rig = *state;
@@ -760,6 +785,7 @@ int main(void)
 		TEST(is_not_acked_before_it_is_parked),
 		TEST(puts_off_an_event_without_an_instance),
 		TEST(an_event_behind_its_start_in_the_batch_counts),
+		TEST(a_refusal_in_latin_1_can_be_quoted),
 		TEST(a_start_task_nobody_takes_becomes_a_task_failed),
 		TEST(a_refusal_that_may_heal_is_put_off),
 		TEST(a_message_in_doubt_keeps_its_row),
