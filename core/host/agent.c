@@ -44,6 +44,7 @@ struct agent {
 	struct swm_agent_link link;
 	struct swm_agent_job *jobs; /* config->jobs */
 	enum phase phase;
+	bool stopping;         /* the wish to stop has been seen */
 	int64_t deadline_ms;   /* of the phase; INT64_MAX: none */
 	int64_t serviced_ms;   /* when the consumer was last called */
 	int64_t answers_ms;    /* no answer is sent before: the broker would not take it */
@@ -85,21 +86,41 @@ static void lose_consumer(struct agent *agent, const struct swm_error *err)
 	}
 }
 
+/* The delivery is no longer ours to settle as we like; said once. */
+static void lose_delivery(
+	struct agent *agent, struct swm_agent_job *job, const struct swm_error *err)
+{
+	char name[JOB_NAME_MAX];
+	if (job->lost) {
+		return;
+	}
+	job->lost = true;
+	job_name(job, name, sizeof(name));
+	agent_log(agent, SWM_LOG_WARN, "%s: will be delivered again: %s", name, err->message);
+}
+
 /* Settles one delivery. True: there is nothing more to be done about it. */
 static bool settle(
 	struct agent *agent, struct swm_agent_job *job, uint32_t action, int64_t delay_ms)
 {
-	const struct swm_settlement item = {
+	const struct swm_queue_ops *ops = agent->config->tasks->ops;
+	struct swm_settlement item = {
 		.token = job->token, .action = action, .delay_ms = delay_ms};
 	struct swm_error err = {0};
-	char name[JOB_NAME_MAX];
 	if (!job->ours) {
 		return true;
 	}
-	swm_status status = agent->config->tasks->ops->consumer_settle(
-		agent->link.consumer, &item, 1, &err);
+	swm_status status = ops->consumer_settle(agent->link.consumer, &item, 1, &err);
+	if (status == SWM_E_CONFLICT && action == SWM_EXTEND) {
+		/* it counts for the prefetch until it is settled for good */
+		lose_delivery(agent, job, &err);
+		item.action = SWM_NACK;
+		item.delay_ms = 0;
+		status = ops->consumer_settle(agent->link.consumer, &item, 1, &err);
+	}
 	switch (status) {
 	case SWM_OK:
+		job->ours = item.action == SWM_EXTEND;
 		return true;
 	case SWM_E_THROTTLED:
 	case SWM_E_TIMEOUT:
@@ -112,9 +133,7 @@ static bool settle(
 		lose_consumer(agent, &err);
 		return true;
 	default:
-		job_name(job, name, sizeof(name));
-		agent_log(agent, SWM_LOG_WARN, "%s: will be delivered again: %s", name,
-			err.message);
+		lose_delivery(agent, job, &err);
 		job->ours = false;
 		return true;
 	}
@@ -347,6 +366,20 @@ static struct swm_agent_job *find_job(struct agent *agent, const struct swm_agen
 	return NULL;
 }
 
+/* The older delivery of a job that has come once more: it goes back by itself, since it
+ * counts for the prefetch until it is settled. As a rule its lease is over, and that is
+ * news to nobody; but of a StartTask that was sent twice both are ours, and this one is
+ * not to come back at once, again and again. There is a free job for each delivery. */
+static void give_back_older(struct agent *agent, const struct swm_agent_job *job)
+{
+	struct swm_agent_job *older = free_job(agent);
+	int64_t delay_ms = job->lease_ms > HOLD_MS ? job->lease_ms : HOLD_MS;
+	older->token = job->token;
+	older->ours = job->ours;
+	older->lost = true;
+	swm_agent_job_settle(older, SWM_NACK, delay_ms, now_ms(agent), HOLD_MS);
+}
+
 static void take(struct agent *agent, const struct swm_delivery *delivery)
 {
 	const struct swm_agent_config *config = agent->config;
@@ -362,6 +395,7 @@ static void take(struct agent *agent, const struct swm_delivery *delivery)
 		char name[JOB_NAME_MAX];
 		job_name(job, name, sizeof(name));
 		agent_log(agent, SWM_LOG_INFO, "%s: delivered once more while it runs", name);
+		give_back_older(agent, job);
 		swm_agent_job_deliver(job, delivery, extends, now_ms(agent), wall_ms);
 		swm_agent_task_finish(&task);
 		return;
@@ -466,11 +500,14 @@ static bool busy(const struct agent *agent)
 static bool advance(struct agent *agent)
 {
 	const struct swm_agent_config *config = agent->config;
-	if (agent->phase == PHASE_TAKING && swm_stop_wait(config->stop, 0)) {
+	if (!agent->stopping && swm_stop_wait(config->stop, 0)) {
+		agent->stopping = true;
 		agent_log(agent, SWM_LOG_INFO, "stopping");
 		/* it stays ready, and would end every wait from now on */
 		swm_agent_watch_remove(agent->config->watch, swm_stop_fd(config->stop));
-		enter(agent, PHASE_DRAINING, config->grace_ms);
+		if (agent->phase == PHASE_TAKING) {
+			enter(agent, PHASE_DRAINING, config->grace_ms);
+		} /* else the grace runs already, since a failure */
 	}
 	if (agent->phase == PHASE_TAKING && config->max_tasks > 0 &&
 		agent->taken >= config->max_tasks && !busy(agent)) {

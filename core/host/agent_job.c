@@ -21,6 +21,7 @@ void swm_agent_job_deliver(struct swm_agent_job *job, const struct swm_delivery 
 {
 	job->token = delivery->token;
 	job->ours = true;
+	job->lost = false;
 	job->lease_ms = 0;
 	if (extends && delivery->lease_until_ms > 0) {
 		int64_t left_ms = delivery->lease_until_ms - wall_ms;

@@ -26,6 +26,7 @@ struct swm_agent_job {
 	/* The delivery. */
 	uint64_t token;
 	bool ours;         /* false: it will come back, and there is nothing to settle */
+	bool lost;         /* its lease is known to be over; while ours, still to be settled */
 	int64_t lease_ms;  /* 0: held while connected */
 	int64_t extend_ms; /* when the lease is to be extended */
 

@@ -145,6 +145,7 @@ static int call_spawn(struct swm_agent_process *process, char *const *command,
 	(void)sigemptyset(&none);
 	(void)sigemptyset(&defaults);
 	(void)sigaddset(&defaults, SIGPIPE);
+	(void)sigaddset(&defaults, SIGCHLD);
 	int failed = posix_spawn_file_actions_init(&actions);
 	if (failed != 0) {
 		return failed;
@@ -288,16 +289,22 @@ static void read_data(struct swm_agent_process *process, struct swm_agent_exit *
 	}
 }
 
-static void describe(
-	struct swm_agent_process *process, int wait_status, struct swm_agent_exit *out)
+/* `failed` is the errno of the wait, or 0: only then there is a status. */
+static void describe(struct swm_agent_process *process, int failed, int wait_status,
+	struct swm_agent_exit *out)
 {
-	out->completed = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+	out->completed = failed == 0 && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
 	if (out->completed) {
 		read_data(process, out);
 		return;
 	}
 	if (!process->output.over) {
 		swm_agent_output_pass_on(&process->output);
+	}
+	if (failed != 0) {
+		(void)snprintf(out->reason, sizeof(out->reason), "its end was not seen: %s",
+			strerror(failed));
+		return;
 	}
 	swm_agent_lines_reason(&process->lines, out->reason);
 	if (out->reason[0] != '\0') {
@@ -316,7 +323,8 @@ bool swm_agent_process_reap(struct swm_agent_process *process, struct swm_agent_
 {
 	int wait_status = 0;
 	pid_t ended = waitpid(process->pid, &wait_status, WNOHANG);
-	if (ended == 0 || (ended < 0 && errno == EINTR)) {
+	int failed = ended < 0 ? errno : 0;
+	if (ended == 0 || failed == EINTR) {
 		return false;
 	}
 	process->pid = 0;
@@ -324,7 +332,7 @@ bool swm_agent_process_reap(struct swm_agent_process *process, struct swm_agent_
 	swm_agent_process_read(process);
 	swm_agent_lines_end(&process->lines);
 	*out = (struct swm_agent_exit){0};
-	describe(process, wait_status, out);
+	describe(process, failed, wait_status, out);
 	swm_agent_process_finish(process);
 	return true;
 }

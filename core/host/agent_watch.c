@@ -49,6 +49,8 @@ swm_status swm_agent_watch_open(const struct swm_env *env, struct swm_stop *stop
 		return swm_error_set(err, SWM_E_NOMEM, "out of memory");
 	}
 	sigset_t set;
+	/* inherited as ignored, it would let children vanish with their exit status */
+	(void)signal(SIGCHLD, SIG_DFL);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGCHLD);
 	(void)pthread_sigmask(SIG_BLOCK, &set, &watch->before);

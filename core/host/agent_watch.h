@@ -19,8 +19,9 @@
 
 struct swm_agent_watch;
 
-/* Blocks SIGCHLD, so it comes before any other thread: before adapters are opened, as
- * client libraries have theirs. Watches `stop`, which outlives it.
+/* Sets SIGCHLD to its default action, so that children wait to be seen, and blocks it.
+ * So it comes before any other thread: before adapters are opened, as client libraries
+ * have theirs. Watches `stop`, which outlives it.
  * SWM_E_INTERNAL, SWM_E_NOMEM. */
 swm_status swm_agent_watch_open(const struct swm_env *env, struct swm_stop *stop,
 	struct swm_agent_watch **out, struct swm_error *err);

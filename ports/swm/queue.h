@@ -132,7 +132,9 @@ struct swm_queue_ops {
 	 * any failure each of them may come back, and the caller must not settle
 	 * them again but after SWM_E_THROTTLED and SWM_E_TIMEOUT. SWM_EXTEND without
 	 * the capability is SWM_E_UNSUPPORTED and settles nothing. SWM_E_CONFLICT: of
-	 * at least one the lease was lost before; the others are settled.
+	 * at least one the lease was lost before; the others are settled. A delivery
+	 * whose SWM_EXTEND was that counts for the prefetch still: it is to be settled
+	 * once more, with SWM_NACK, which may be SWM_E_CONFLICT again.
 	 * SWM_E_UNAVAILABLE: as for receive. */
 	swm_status (*consumer_settle)(struct swm_consumer *consumer,
 		const struct swm_settlement *items, size_t count, struct swm_error *err);

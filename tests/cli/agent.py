@@ -41,6 +41,13 @@ def lines(path):
     return path.read_text().splitlines() if path.exists() else []
 
 
+def ticks(process):
+    """The time that it has used, in hundredths of a second."""
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().split()
+    return int(fields[13]) + int(fields[14])
+
+
 def test_an_orchestrator_is_there(site):
     site.run("migrate")
     site.spawn("run")
@@ -66,6 +73,14 @@ def test_or_the_signal(site):
     queue = begin(site, "SIGNAL")
     site.agent(queue, "sh", "-c", "kill -SEGV $$", options=["--once"])
     assert ends(site, "SIGNAL", "FAILED")["reason"] == "killed by signal 11 (Segmentation fault)"
+
+
+def test_even_if_the_end_of_children_was_ignored_before(site):
+    queue = begin(site, "IGNORED")
+    program = site.script("ignoring", "exec bash -c 'trap \"\" CHLD; exec \"$0\" \"$@\"' "
+                                      f"'{site.swm}' \"$@\"\n")
+    site.agent(queue, "sh", "-c", "exit 3", options=["--once"], program=program)
+    assert ends(site, "IGNORED", "FAILED")["reason"] == "exit status 3"
 
 
 def test_a_retry_runs_the_next_attempt(site):
@@ -200,6 +215,49 @@ def test_a_lease_that_was_lost_is_found_again(site):
     assert site.stop(agent) == 0
 
 
+def test_a_lease_found_again_leaves_room_for_as_many_as_before(site):
+    queue = begin(site, "REGAINED")
+    site.template("BOTH", [{"task_name": f"work{number}", "task_queue": queue}
+                           for number in range(2)])
+    # those of BOTH wait for each other
+    command = site.script("regained", "touch at.$SWM_COMPONENT.$SWM_TASK\n"
+                                      "[ $SWM_COMPONENT = BOTH ] || exec sleep 3\n"
+                                      "until [ $(ls at.BOTH.* | wc -l) = 2 ]; do sleep 0.1; done\n")
+    agent = site.agent(queue, command, options=["--jobs", "2"])
+    wait_for((site.dir / "at.REGAINED.work").exists, "the command runs")
+    agent.send_signal(signal.SIGSTOP)
+    time.sleep(LEASE_S * 1.5)
+    agent.send_signal(signal.SIGCONT)
+    ends(site, "REGAINED", "COMPLETED")
+    assert "delivered once more" in said(agent)
+    assert "will be delivered again" not in said(agent)
+    site.run("start", "BOTH", "R1")
+    site.wait_status("BOTH", "R1", "COMPLETED")
+    assert site.stop(agent) == 0
+
+
+def test_after_a_lease_was_lost_to_another_it_takes_tasks(site):
+    queue = begin(site, "DEAF")
+    # the first run ends only when it is told to
+    command = site.script("deaf", "echo $SWM_BUSINESS_REF >>deaf.runs\n"
+                                  "test $(wc -l <deaf.runs) -gt 1 && exit\n"
+                                  "until [ -e deaf.go ]; do sleep 0.1; done\n")
+    first = site.agent(queue, command)
+    wait_for(lambda: lines(site.dir / "deaf.runs"), "the command runs")
+    first.send_signal(signal.SIGSTOP)
+    second = site.agent(queue, command)
+    ends(site, "DEAF", "COMPLETED")
+    assert site.stop(second) == 0
+    first.send_signal(signal.SIGCONT)
+    wait_for(lambda: "will be delivered again" in said(first), "it knows")
+    (site.dir / "deaf.go").touch()
+    site.run("start", "DEAF", "R2")
+    site.wait_status("DEAF", "R2", "COMPLETED")
+    assert lines(site.dir / "deaf.runs") == ["R1", "R1", "R2"]
+    assert said(first).count("will be delivered again") == 1, "once is enough"
+    assert site.stop(first) == 0
+
+
 def test_asked_to_stop_it_lets_a_command_finish(site):
     queue = begin(site, "GRACE")
     command = site.script("grace", "echo run >>grace.runs; sleep 1\n")
@@ -239,6 +297,22 @@ def test_a_command_that_is_not_there_is_exit_3(site):
     assert ends(site, "NOWHERE", "COMPLETED")["attempt"] == 1, "its StartTask went back"
 
 
+def test_asked_to_stop_after_a_failure_it_waits_in_peace(site):
+    queue = begin(site, "GONE")
+    command = site.script("gone", 'rm "$0"; echo run >>gone.runs; sleep 3\n')
+    agent = site.agent(queue, command, options=["--jobs", "2"])
+    wait_for(lambda: lines(site.dir / "gone.runs"), "the command runs")
+    site.run("start", "GONE", "R2")
+    wait_for(lambda: "cannot run" in said(agent), "the second cannot be run")
+    agent.send_signal(signal.SIGTERM)
+    wait_for(lambda: "stopping" in said(agent), "it has seen the signal")
+    before = ticks(agent)
+    time.sleep(1)
+    assert ticks(agent) - before <= 5, "hundredths of a second in a second"
+    assert agent.wait(timeout=harness.WAIT_S) == 3
+    ends(site, "GONE", "COMPLETED")
+
+
 def test_what_is_no_start_task_goes_back(site):
     site.configure("poison.json", "POISON_queue")
     for number, text in enumerate([b"\x00\xff", b'{"event_name": "TaskCompleted"}']):
@@ -264,13 +338,9 @@ def test_what_is_no_start_task_goes_back(site):
 
 def test_an_idle_agent_needs_next_to_no_time(site):
     agent = site.agent("IDLE_queue", "true")
-
-    def ticks():
-        fields = open(f"/proc/{agent.pid}/stat", encoding="ascii").read().split()
-        return int(fields[13]) + int(fields[14])
-    before = ticks()
+    before = ticks(agent)
     time.sleep(2)
-    assert ticks() - before <= 2, "hundredths of a second in two seconds"
+    assert ticks(agent) - before <= 2, "hundredths of a second in two seconds"
     assert site.stop(agent) == 0
 
 

@@ -70,20 +70,21 @@ class Site:
         assert code is None or result.code == code, f"exit {code} expected: {result}"
         return result
 
-    def spawn(self, *args, name=None):
-        """Starts a command that goes on; its output is in the log of that name."""
+    def spawn(self, *args, name=None, program=None):
+        """Starts a command that goes on; its output is in the log of that name.
+        `program` runs it instead of swm."""
         log = (self.dir / f"{name or args[0]}-{len(self.processes)}.log").open("wb")
-        process = subprocess.Popen([self.swm, *args], stdin=subprocess.DEVNULL, stdout=log,
-                                   stderr=log, cwd=self.dir, env={
+        process = subprocess.Popen([program or self.swm, *args], stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=log, cwd=self.dir, env={
                                        **self.env, "SWM_CONFIG": str(self.dir / "swm.json")})
         process.log = pathlib.Path(log.name)
         log.close()
         self.processes.append(process)
         return process
 
-    def agent(self, queue, *command, options=()):
+    def agent(self, queue, *command, options=(), program=None):
         agent = self.spawn("agent", "--queue", queue, *options, "--", *command,
-                           name=f"agent-{queue}")
+                           name=f"agent-{queue}", program=program)
         wait_for(lambda: agent.poll() is not None or "takes tasks" in said(agent),
                  "the agent takes tasks")
         return agent
