@@ -5,6 +5,7 @@
 #include "log.h"
 
 #include "document.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -59,37 +60,15 @@ static void put_text(struct line *line, const char *text)
 	put(line, text, strlen(text));
 }
 
-/* The length of the UTF-8 sequence that begins here, 0 when it is none. */
-static size_t utf8_length(const unsigned char *at)
-{
-	if (at[0] < 0x80) {
-		return 1;
-	}
-	size_t len = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
-	if (at[0] < 0xc2 || at[0] > 0xf4) {
-		return 0;
-	}
-	unsigned char low = at[0] == 0xe0 ? 0xa0 : at[0] == 0xf0 ? 0x90 : 0x80;
-	unsigned char high = at[0] == 0xed ? 0x9f : at[0] == 0xf4 ? 0x8f : 0xbf;
-	if (at[1] < low || at[1] > high) {
-		return 0;
-	}
-	for (size_t i = 2; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80) {
-			return 0;
-		}
-	}
-	return len;
-}
-
 /* Both formats escape control characters as JSON does; only JSON needs it for
  * quotes and backslashes. */
 static void put_escaped(struct line *line, const char *text, bool json)
 {
+	const char *end = text + strlen(text);
 	const unsigned char *at = (const unsigned char *)text;
 	while (*at != '\0') {
 		char escape[8];
-		size_t len = utf8_length(at);
+		size_t len = *at < 0x80 ? 1 : swm_utf8_bytes((const char *)at, end);
 		if (len == 0) {
 			put_text(line, "\xef\xbf\xbd"); /* U+FFFD */
 			len = 1;

@@ -62,20 +62,9 @@ static size_t printable(struct swm_str text, size_t at)
 	if (first < 0x80) {
 		return first >= 0x20 && first != 0x7f ? 1 : 0;
 	}
-	size_t want = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-	if (first < 0xc2 || first > 0xf4 || want > text.len - at) {
-		return 0;
-	}
-	for (size_t i = 1; i < want; i++) {
-		if (((unsigned char)text.ptr[at + i] & 0xc0) != 0x80) {
-			return 0;
-		}
-	}
-	/* neither overlong, nor half of a surrogate pair, nor past U+10FFFF */
-	unsigned char low = first == 0xe0 || first == 0xc2 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-	unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-	unsigned char second = (unsigned char)text.ptr[at + 1];
-	return second < low || second > high ? 0 : want;
+	size_t len = swm_utf8_bytes(text.ptr + at, text.ptr + text.len);
+	bool is_control = first == 0xc2 && len == 2 && (unsigned char)text.ptr[at + 1] < 0xa0;
+	return is_control ? 0 : len;
 }
 
 /* Writes it when `file` is given; returns how many places it takes in any case. */
