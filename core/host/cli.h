@@ -18,6 +18,7 @@
 #include "services.h"
 
 struct swm_cli;
+struct swm_cli_store;
 
 enum swm_flag_type {
 	SWM_FLAG_SWITCH,  /* bool */
@@ -51,6 +52,9 @@ struct swm_command {
 	int max_args;                 /* -1: any number */
 	/* `values` are the options, argv the arguments. Returns an enum swm_exit. */
 	int (*run)(struct swm_cli *cli, const void *values, int argc, char **argv);
+	/* With .run = swm_cli_store_run (cli_store.h): runs while the store is open. */
+	int (*run_in_store)(struct swm_cli *cli, struct swm_cli_store *store,
+		const void *values, int argc, char **argv);
 };
 
 /* What a command works with. */

@@ -149,7 +149,8 @@ static swm_status print_json(
 	return cursor->status;
 }
 
-static int run_events(struct swm_cli *cli, const void *values, int argc, char **argv)
+static int run_events(struct swm_cli *cli, struct swm_cli_store *store, const void *values,
+	int argc, char **argv)
 {
 	(void)values;
 	(void)argc;
@@ -159,13 +160,9 @@ static int run_events(struct swm_cli *cli, const void *values, int argc, char **
 		    swm_str_from(argv[0]), swm_str_from(argv[1]), id, &instance_id.len)) {
 		return swm_cli_fail(cli, SWM_E_INVALID, "the names are too long");
 	}
-	struct swm_cli_store store = {0};
-	int result = swm_cli_store_open(cli, &store);
-	if (result != SWM_EXIT_DONE) {
-		return result;
-	}
+	int result = SWM_EXIT_DONE;
 	struct swm_error err = {0};
-	struct swm_cli_cursor cursor = swm_cli_events(&store, &instance_id);
+	struct swm_cli_cursor cursor = swm_cli_events(store, &instance_id);
 	swm_status status = cli->out.format == SWM_OUT_JSON
 				    ? print_json(&cli->out, &cursor, &err)
 				    : print_table(&cli->out, &cursor, &err);
@@ -177,7 +174,6 @@ static int run_events(struct swm_cli *cli, const void *values, int argc, char **
 			cli, SWM_E_NOT_FOUND, "there is no instance %s %s", argv[0], argv[1]);
 	}
 	swm_cli_cursor_finish(&cursor);
-	swm_cli_store_close(&store);
 	return result;
 }
 
@@ -189,5 +185,6 @@ const struct swm_command swm_command_events = {
 	.example = "swm events ITALIAN ORDER-001\n",
 	.min_args = 2,
 	.max_args = 2,
-	.run = run_events,
+	.run = swm_cli_store_run,
+	.run_in_store = run_events,
 };

@@ -28,7 +28,8 @@ static void add_parked(struct swm_rows *rows, const struct swm_outbox_row *row)
 	swm_rows_add(rows, SWM_STYLE_RED, row->reason);
 }
 
-static int run_list(struct swm_cli *cli, const void *values, int argc, char **argv)
+static int run_list(struct swm_cli *cli, struct swm_cli_store *store, const void *values,
+	int argc, char **argv)
 {
 	static const struct swm_column columns[] = {
 		{"ID", "id", false},
@@ -40,15 +41,11 @@ static int run_list(struct swm_cli *cli, const void *values, int argc, char **ar
 	(void)values;
 	(void)argc;
 	(void)argv;
-	struct swm_cli_store store = {0};
-	int result = swm_cli_store_open(cli, &store);
-	if (result != SWM_EXIT_DONE) {
-		return result;
-	}
+	int result = SWM_EXIT_DONE;
 	struct swm_rows *rows = NULL;
 	struct swm_error err = {.message = "out of memory"};
 	size_t count = 0;
-	struct swm_cli_cursor cursor = swm_cli_parked(&store);
+	struct swm_cli_cursor cursor = swm_cli_parked(store);
 	swm_status status =
 		swm_rows_create(columns, sizeof(columns) / sizeof(columns[0]), &rows);
 	if (status == SWM_OK) {
@@ -69,7 +66,6 @@ static int run_list(struct swm_cli *cli, const void *values, int argc, char **ar
 	}
 	swm_rows_destroy(rows);
 	swm_cli_cursor_finish(&cursor);
-	swm_cli_store_close(&store);
 	return result;
 }
 
@@ -79,7 +75,8 @@ const struct swm_command swm_command_parked_list = {
 	.example = "swm parked list\n",
 	.min_args = 0,
 	.max_args = 0,
-	.run = run_list,
+	.run = swm_cli_store_run,
+	.run_in_store = run_list,
 };
 
 struct show_values {
@@ -151,20 +148,17 @@ static swm_status print_parked_json(const struct swm_out *out, const struct swm_
 	return status;
 }
 
-static int run_show(struct swm_cli *cli, const void *values, int argc, char **argv)
+static int run_show(struct swm_cli *cli, struct swm_cli_store *store, const void *values,
+	int argc, char **argv)
 {
 	(void)argc;
 	const struct show_values *given = values;
-	struct swm_cli_store store = {0};
-	int result = swm_cli_store_open(cli, &store);
-	if (result != SWM_EXIT_DONE) {
-		return result;
-	}
+	int result = SWM_EXIT_DONE;
 	struct swm_set set = {0};
 	const struct swm_outbox_row *row = NULL;
 	struct swm_error err = {0};
 	swm_status status =
-		swm_admin_parked_get(&store.admin, swm_str_from(argv[0]), &set, &row, &err);
+		swm_admin_parked_get(&store->admin, swm_str_from(argv[0]), &set, &row, &err);
 	if (status == SWM_E_NOT_FOUND) {
 		result = swm_cli_fail(cli, status, "no message %s is parked", argv[0]);
 	} else if (status != SWM_OK) {
@@ -177,7 +171,6 @@ static int run_show(struct swm_cli *cli, const void *values, int argc, char **ar
 		result = swm_cli_fail(cli, SWM_E_NOMEM, "out of memory");
 	}
 	swm_set_release(&set);
-	swm_cli_store_close(&store);
 	return result;
 }
 
@@ -204,7 +197,8 @@ const struct swm_command swm_command_parked_show = {
 	.values_size = sizeof(struct show_values),
 	.min_args = 1,
 	.max_args = 1,
-	.run = run_show,
+	.run = swm_cli_store_run,
+	.run_in_store = run_show,
 };
 
 /* One by one, so that those that are not parked can be named. */
@@ -321,17 +315,11 @@ const struct swm_command swm_command_parked_requeue = {
 	.run = run_requeue,
 };
 
-static int run_drop(struct swm_cli *cli, const void *values, int argc, char **argv)
+static int run_drop(struct swm_cli *cli, struct swm_cli_store *store, const void *values,
+	int argc, char **argv)
 {
 	(void)values;
-	struct swm_cli_store store = {0};
-	int result = swm_cli_store_open(cli, &store);
-	if (result != SWM_EXIT_DONE) {
-		return result;
-	}
-	result = update_given(cli, &store, SWM_OUTBOX_DROP, argv, (size_t)argc);
-	swm_cli_store_close(&store);
-	return result;
+	return update_given(cli, store, SWM_OUTBOX_DROP, argv, (size_t)argc);
 }
 
 const struct swm_command swm_command_parked_drop = {
@@ -341,5 +329,6 @@ const struct swm_command swm_command_parked_drop = {
 	.example = "swm parked drop 0f3a...\n",
 	.min_args = 1,
 	.max_args = -1,
-	.run = run_drop,
+	.run = swm_cli_store_run,
+	.run_in_store = run_drop,
 };

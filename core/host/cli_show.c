@@ -28,22 +28,19 @@ static swm_status print_document(const struct swm_out *out,
 	return status;
 }
 
-static int run_show(struct swm_cli *cli, const void *values, int argc, char **argv)
+static int run_show(struct swm_cli *cli, struct swm_cli_store *store, const void *values,
+	int argc, char **argv)
 {
 	(void)argc;
 	const struct show_values *given = values;
-	struct swm_cli_store store = {0};
-	int result = swm_cli_store_open(cli, &store);
-	if (result != SWM_EXIT_DONE) {
-		return result;
-	}
+	int result = SWM_EXIT_DONE;
 	struct swm_str component = swm_str_from(argv[0]);
 	struct swm_str business_ref = swm_str_from(argv[1]);
 	struct swm_admin_instance instance = {0};
 	struct swm_error err = {.message = "out of memory"};
-	swm_status status = given->at == 0 ? swm_admin_instance_get(&store.admin, component,
+	swm_status status = given->at == 0 ? swm_admin_instance_get(&store->admin, component,
 						     business_ref, &instance, &err)
-					   : swm_admin_instance_at(&store.admin, component,
+					   : swm_admin_instance_at(&store->admin, component,
 						     business_ref, given->at, &instance, &err);
 	if (status == SWM_OK && cli->out.format == SWM_OUT_JSON) {
 		status = print_document(&cli->out, &instance, business_ref, &err);
@@ -57,7 +54,6 @@ static int run_show(struct swm_cli *cli, const void *values, int argc, char **ar
 		result = swm_cli_fail(cli, status, "%s", err.message);
 	}
 	swm_admin_instance_finish(&instance);
-	swm_cli_store_close(&store);
 	return result;
 }
 
@@ -87,5 +83,6 @@ const struct swm_command swm_command_show = {
 	.values_size = sizeof(struct show_values),
 	.min_args = 2,
 	.max_args = 2,
-	.run = run_show,
+	.run = swm_cli_store_run,
+	.run_in_store = run_show,
 };

@@ -56,6 +56,17 @@ void swm_cli_store_close(struct swm_cli_store *store)
 	swm_admin_close(&store->admin);
 }
 
+int swm_cli_store_run(struct swm_cli *cli, const void *values, int argc, char **argv)
+{
+	struct swm_cli_store store = {0};
+	int result = swm_cli_store_open(cli, &store);
+	if (result == SWM_EXIT_DONE) {
+		result = cli->command->run_in_store(cli, &store, values, argc, argv);
+		swm_cli_store_close(&store);
+	}
+	return result;
+}
+
 static swm_status fetch_instances(struct swm_admin *admin, const void *what,
 	const struct swm_page *page, struct swm_set *out, struct swm_error *err)
 {

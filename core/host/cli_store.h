@@ -25,6 +25,9 @@ int swm_cli_store_open(struct swm_cli *cli, struct swm_cli_store *store);
 /* All zero bits is fine. */
 void swm_cli_store_close(struct swm_cli_store *store);
 
+/* The .run of commands that have a .run_in_store: opens, runs it, closes. */
+int swm_cli_store_run(struct swm_cli *cli, const void *values, int argc, char **argv);
+
 /* What an event may hold, by the configuration, which has been read. */
 struct swm_event_limits swm_cli_event_limits(const struct swm_cli *cli);
 

@@ -246,7 +246,8 @@ static void add_template(
 	swm_rows_add(rows, SWM_STYLE_PLAIN, row->comment);
 }
 
-static int run_list(struct swm_cli *cli, const void *values, int argc, char **argv)
+static int run_list(struct swm_cli *cli, struct swm_cli_store *store, const void *values,
+	int argc, char **argv)
 {
 	static const struct swm_column columns[] = {
 		{"TEMPLATE", "id", false},
@@ -259,14 +260,10 @@ static int run_list(struct swm_cli *cli, const void *values, int argc, char **ar
 		{"COMMENT", "comment", false},
 	};
 	(void)values;
-	struct swm_cli_store store = {0};
-	int result = swm_cli_store_open(cli, &store);
-	if (result != SWM_EXIT_DONE) {
-		return result;
-	}
+	int result = SWM_EXIT_DONE;
 	size_t digest_shown = cli->out.format == SWM_OUT_JSON ? SIZE_MAX : DIGEST_SHOWN;
 	struct swm_str component = swm_str_from(argc > 0 ? argv[0] : NULL);
-	struct swm_cli_cursor cursor = swm_cli_templates(&store, &component);
+	struct swm_cli_cursor cursor = swm_cli_templates(store, &component);
 	struct swm_rows *rows = NULL;
 	struct swm_error err = {.message = "out of memory"};
 	size_t count = 0;
@@ -287,7 +284,7 @@ static int run_list(struct swm_cli *cli, const void *values, int argc, char **ar
 		result = swm_cli_fail(cli, status, "%s", err.message);
 	} else if (count == 0 && argc > 0) {
 		char hint[SWM_CLI_HINT_MAX];
-		swm_cli_component_hint(&store, component, hint);
+		swm_cli_component_hint(store, component, hint);
 		result = swm_cli_fail(
 			cli, SWM_E_NOT_FOUND, "%s has no template%s", argv[0], hint);
 	} else if (count == 0) {
@@ -295,7 +292,6 @@ static int run_list(struct swm_cli *cli, const void *values, int argc, char **ar
 	}
 	swm_rows_destroy(rows);
 	swm_cli_cursor_finish(&cursor);
-	swm_cli_store_close(&store);
 	return result;
 }
 
@@ -306,7 +302,8 @@ const struct swm_command swm_command_template_list = {
 	.example = "swm template list ITALIAN\n",
 	.min_args = 0,
 	.max_args = 1,
-	.run = run_list,
+	.run = swm_cli_store_run,
+	.run_in_store = run_list,
 };
 
 /* COMPONENT or COMPONENT:VERSION; a component may have a colon itself, so that only
@@ -352,24 +349,21 @@ static swm_status print_template_json(
 	return status;
 }
 
-static int run_show(struct swm_cli *cli, const void *values, int argc, char **argv)
+static int run_show(struct swm_cli *cli, struct swm_cli_store *store, const void *values,
+	int argc, char **argv)
 {
 	(void)values;
 	(void)argc;
-	struct swm_cli_store store = {0};
-	int result = swm_cli_store_open(cli, &store);
-	if (result != SWM_EXIT_DONE) {
-		return result;
-	}
+	int result = SWM_EXIT_DONE;
 	int64_t version = 0;
 	struct swm_str component = split_id(argv[0], &version);
 	struct swm_set set = {0};
 	struct swm_error err = {0};
 	swm_status status =
-		swm_admin_template_get(&store.admin, component, version, &set, &err);
+		swm_admin_template_get(&store->admin, component, version, &set, &err);
 	if (status == SWM_E_NOT_FOUND) {
 		char hint[SWM_CLI_HINT_MAX];
-		swm_cli_component_hint(&store, component, hint);
+		swm_cli_component_hint(store, component, hint);
 		result = swm_cli_fail(cli, status, "there is no template %s%s", argv[0], hint);
 	} else if (status != SWM_OK) {
 		result = swm_cli_fail(cli, status, "%s", err.message);
@@ -383,7 +377,6 @@ static int run_show(struct swm_cli *cli, const void *values, int argc, char **ar
 		(void)fwrite(row->body.ptr, 1, row->body.len, cli->out.file);
 	}
 	swm_set_release(&set);
-	swm_cli_store_close(&store);
 	return result;
 }
 
@@ -396,5 +389,6 @@ const struct swm_command swm_command_template_show = {
 	.example = "swm template show ITALIAN:1 >deliver-pizza.json\n",
 	.min_args = 1,
 	.max_args = 1,
-	.run = run_show,
+	.run = swm_cli_store_run,
+	.run_in_store = run_show,
 };
