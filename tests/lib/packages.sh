@@ -9,10 +9,15 @@
 # shellcheck disable=SC2034 # read by those who source this
 packages_build=(gcc libc6-dev pkg-config meson ninja-build libjansson-dev libmd-dev libsqlite3-dev)
 
-# What the tests need beyond that.
+# What each service of tests/services needs, by its name.
 # shellcheck disable=SC2034
-packages_tests=(binutils clang clang-format clang-tidy cppcheck g++ git jq libcmocka-dev patch
-	procps python3 python3-jsonschema shellcheck sqlite3 strace util-linux)
+packages_postgresql=(postgresql-15 postgresql-client-15 openssl procps util-linux)
+
+# What the tests need beyond that, the client libraries of all adapters included.
+# shellcheck disable=SC2034
+packages_tests=(binutils clang clang-format clang-tidy cppcheck g++ git jq libcmocka-dev libpq-dev
+	patch procps python3 python3-jsonschema shellcheck sqlite3 strace util-linux
+	"${packages_postgresql[@]}")
 
 # What the full run needs beyond that.
 # shellcheck disable=SC2034
