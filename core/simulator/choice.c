@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * See choice.h. Chance is xoshiro256** (Blackman and Vigna), seeded by splitmix64 as its
+ * authors advise: the same numbers everywhere, unlike those of the C library.
+ */
+
+#include "choice.h"
+
+#include "must.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_MADE 1024
+
+static uint64_t splitmix(uint64_t *state)
+{
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+static uint64_t rotate(uint64_t value, int by)
+{
+	return (value << by) | (value >> (64 - by));
+}
+
+static uint64_t xoshiro(uint64_t s[4])
+{
+	uint64_t result = rotate(s[1] * 5, 7) * 9;
+	uint64_t t = s[1] << 17;
+	s[2] ^= s[0];
+	s[3] ^= s[1];
+	s[1] ^= s[2];
+	s[0] ^= s[3];
+	s[2] ^= t;
+	s[3] = rotate(s[3], 45);
+	return result;
+}
+
+/* One of 0 ... n - 1, by multiplication: the bias of some 2^-32 does not matter. */
+static uint32_t below(struct sim_choice *choice, uint32_t n)
+{
+	uint64_t chance = xoshiro(choice->state) >> 32;
+	return (uint32_t)((chance * n) >> 32);
+}
+
+void sim_choice_seed(struct sim_choice *choice, uint64_t seed)
+{
+	sim_choice_clear(choice);
+	choice->source = SIM_SEEDED;
+	for (size_t i = 0; i < 4; i++) {
+		choice->state[i] = splitmix(&seed);
+	}
+}
+
+void sim_choice_replay(struct sim_choice *choice, const uint32_t *values, size_t count)
+{
+	sim_choice_clear(choice);
+	choice->source = SIM_REPLAYED;
+	choice->given = values;
+	choice->given_count = count;
+}
+
+void sim_choice_count(struct sim_choice *choice)
+{
+	sim_choice_clear(choice);
+	choice->source = SIM_COUNTED;
+	choice->given = choice->prefix;
+	choice->given_count = 0;
+}
+
+bool sim_choice_next(struct sim_choice *choice)
+{
+	assert(choice->source == SIM_COUNTED);
+	size_t count = choice->made_count;
+	while (count > 0 && choice->made[count - 1].value + 1 >= choice->made[count - 1].n) {
+		count--;
+	}
+	if (count == 0) {
+		return false;
+	}
+	if (count > choice->prefix_cap) {
+		choice->prefix_cap = count * 2;
+		choice->prefix = sim_must_realloc(
+			choice->prefix, choice->prefix_cap * sizeof(*choice->prefix));
+	}
+	for (size_t i = 0; i < count; i++) {
+		choice->prefix[i] = choice->made[i].value;
+	}
+	choice->prefix[count - 1]++;
+	choice->given = choice->prefix;
+	choice->given_count = count;
+	sim_choice_clear(choice);
+	return true;
+}
+
+bool sim_choice_is_old(const struct sim_choice *choice)
+{
+	return choice->source == SIM_COUNTED && choice->made_count < choice->given_count;
+}
+
+void sim_choice_clear(struct sim_choice *choice)
+{
+	choice->made_count = 0;
+}
+
+void sim_choice_finish(struct sim_choice *choice)
+{
+	free(choice->prefix);
+	free(choice->made);
+	*choice = (struct sim_choice){0};
+}
+
+static void record(struct sim_choice *choice, const char *what, uint32_t n, uint32_t value)
+{
+	if (choice->made_count == choice->made_cap) {
+		choice->made_cap = choice->made_cap > 0 ? choice->made_cap * 2 : FIRST_MADE;
+		choice->made = sim_must_realloc(
+			choice->made, choice->made_cap * sizeof(*choice->made));
+	}
+	choice->made[choice->made_count] = (struct sim_chosen){what, n, value};
+	choice->made_count++;
+}
+
+/* What the list says here. */
+static uint32_t given(const struct sim_choice *choice, uint32_t n)
+{
+	if (choice->made_count >= choice->given_count) {
+		return 0;
+	}
+	uint32_t value = choice->given[choice->made_count];
+	return value < n ? value : 0;
+}
+
+uint32_t sim_choose(struct sim_choice *choice, const char *what, uint32_t n)
+{
+	assert(n > 0);
+	if (n == 1) {
+		return 0;
+	}
+	uint32_t value = choice->source == SIM_SEEDED ? below(choice, n) : given(choice, n);
+	record(choice, what, n, value);
+	return value;
+}
+
+bool sim_rarely(struct sim_choice *choice, const char *what, uint32_t one_in)
+{
+	if (one_in == 0) {
+		return false;
+	}
+	uint32_t value = choice->source == SIM_SEEDED ? below(choice, one_in) == 0
+						      : given(choice, 2) > 0;
+	record(choice, what, 2, value);
+	return value > 0;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SIM_CHOICE_H
+#define SIM_CHOICE_H
+
+/*
+ * The only source of nondeterminism of a simulated world. Whatever could come out one
+ * way or another (who runs next, whether a call fails, what an agent answers) is asked
+ * of it, so that a run is nothing but the list of its choices: a seed gives one list,
+ * and the same list gives the same run, on any machine and with any compiler.
+ *
+ * 0 is always the boring answer: no fault, go on as before. So a list can be made
+ * simpler by turning choices to 0 and by cutting it short.
+ *
+ * Concurrency: belongs to one thread.
+ */
+
+#include <swm/types.h>
+
+enum sim_source {
+	SIM_SEEDED,   /* chance from a seed */
+	SIM_REPLAYED, /* a list; 0 beyond its end */
+	SIM_COUNTED   /* all lists one after the other, depth first */
+};
+
+/* One choice that was made. */
+struct sim_chosen {
+	const char *what; /* a literal */
+	uint32_t n;
+	uint32_t value;
+};
+
+struct sim_choice {
+	enum sim_source source;
+	uint64_t state[4];     /* SIM_SEEDED */
+	const uint32_t *given; /* SIM_REPLAYED: borrowed. SIM_COUNTED: `prefix` */
+	size_t given_count;
+	uint32_t *prefix; /* SIM_COUNTED: what the list has to begin with; owned */
+	size_t prefix_cap;
+	struct sim_chosen *made; /* in order; owned */
+	size_t made_count;
+	size_t made_cap;
+};
+
+/* None of these fails: out of memory ends the process, here and in the whole simulator,
+ * which is a tool that runs, and not part of an orchestrator. */
+void sim_choice_seed(struct sim_choice *choice, uint64_t seed);
+
+/* `values` stay where they are as long as the choice is used. What is out of a
+ * question's range counts as 0. */
+void sim_choice_replay(struct sim_choice *choice, const uint32_t *values, size_t count);
+
+/* Begins with the list of zeros. */
+void sim_choice_count(struct sim_choice *choice);
+
+/* SIM_COUNTED: goes to the next list, in which the last choice that can be raised is; false:
+ * that was the last list. The run before ended wherever it did: cutting a run short at
+ * choice i (a state that has been seen) prunes all lists that begin like it. */
+bool sim_choice_next(struct sim_choice *choice);
+
+/* SIM_COUNTED: the run is still where earlier ones have been, so that what it meets is no
+ * news. */
+bool sim_choice_is_old(const struct sim_choice *choice);
+
+/* Forgets the recorded choices, keeps the memory; a seeded one goes on with its chance. */
+void sim_choice_clear(struct sim_choice *choice);
+
+/* All zero bits is fine. */
+void sim_choice_finish(struct sim_choice *choice);
+
+/* One of 0 ... n - 1, each equally likely of a seeded source. `what` is a literal that names
+ * the question in traces. n 1 is no choice: 0, and not recorded. */
+uint32_t sim_choose(struct sim_choice *choice, const char *what, uint32_t n);
+
+/* 1 of `one_in` times true; a choice of two. one_in 0: never, and no choice. */
+bool sim_rarely(struct sim_choice *choice, const char *what, uint32_t one_in);
+
+#endif
