@@ -403,6 +403,7 @@ static swm_status publish_fresh(struct round *round, int64_t leased_ms, struct s
 static swm_status run_round(struct round *round, struct swm_error *err)
 {
 	struct swm_batch *batch = round->batch;
+	swm_duty_perform(&batch->sender->duty);
 	swm_status status = read_events(batch, err);
 	if (status != SWM_OK) {
 		return status;
@@ -421,6 +422,7 @@ static swm_status run_round(struct round *round, struct swm_error *err)
 	if (round->item_count > 0) {
 		status = apply_items(round, err);
 	}
+	swm_duty_perform(&batch->sender->duty);
 	if (status == SWM_OK) {
 		status = swm_aside_put(&batch->workshop, batch->events, batch->count, err);
 	}
@@ -428,8 +430,10 @@ static swm_status run_round(struct round *round, struct swm_error *err)
 		return status;
 	}
 	conclude_passed(round);
+	swm_duty_perform(&batch->sender->duty);
 	int64_t leased_ms = swm_env_monotonic_ms(batch->workshop.shared->env);
 	status = commit_items(round, err);
+	swm_duty_perform(&batch->sender->duty);
 	return status == SWM_OK ? publish_fresh(round, leased_ms, err) : status;
 }
 

@@ -16,7 +16,8 @@
  * to be serviced again. */
 #define RECEIVE_MAX_MS 3000
 
-/* While it does not receive, a consumer is serviced this often. */
+/* While it does not receive, a consumer is serviced this often, as far as the calls in
+ * between are not longer themselves. */
 #define SERVICE_PERIOD_MS 1000
 
 /* Marks are written on their own when the oldest is older than this part of a lease. */
@@ -51,6 +52,9 @@ struct swm_processor {
 	struct swm_consumer *consumer; /* NULL: closed */
 
 	/* The thread's own. */
+	int64_t serviced_ms;  /* monotonic, the consumer's last receive */
+	swm_status lost;      /* not SWM_OK: servicing has lost the consumer in a round, */
+	struct swm_error why; /* for this reason; it is closed after the round */
 	struct swm_retry consumer_retry;
 	struct swm_retry stuck;
 	struct swm_link link;
@@ -137,6 +141,7 @@ static void close_consumer(struct swm_processor *processor)
 {
 	struct swm_consumer *consumer = processor->consumer;
 	swm_batch_end(&processor->batch);
+	processor->lost = SWM_OK;
 	if (consumer) {
 		set_consumer(processor, NULL);
 		processor->adapter->ops->consumer_close(consumer);
@@ -171,6 +176,28 @@ static void consumer_worked(struct swm_processor *processor)
 		"workflow queue", NULL);
 }
 
+/* Keeps the consumer's connection alive. What ends it is returned. */
+static swm_status service(struct swm_processor *processor, struct swm_error *err)
+{
+	size_t count = 0;
+	processor->serviced_ms = swm_env_monotonic_ms(processor->shared->env);
+	swm_status status = processor->adapter->ops->consumer_receive(
+		processor->consumer, 0, NULL, 0, &count, err);
+	return ends_consumer(status) ? status : SWM_OK;
+}
+
+/* The same between two calls of a round, when its time has come. The batch needs its
+ * deliveries until the round is over, so a lost consumer is only remembered. */
+static void service_between(void *arg)
+{
+	struct swm_processor *processor = arg;
+	int64_t now_ms = swm_env_monotonic_ms(processor->shared->env);
+	if (processor->consumer && processor->lost == SWM_OK &&
+		now_ms - processor->serviced_ms >= SERVICE_PERIOD_MS) {
+		processor->lost = service(processor, &processor->why);
+	}
+}
+
 /* Waits, and services the consumer meanwhile; ends early when the engine stops or the
  * consumer is lost. */
 static void rest(struct swm_processor *processor, int64_t pause_ms)
@@ -190,10 +217,8 @@ static void rest(struct swm_processor *processor, int64_t pause_ms)
 			continue;
 		}
 		struct swm_error err = {0};
-		size_t count = 0;
-		swm_status status = processor->adapter->ops->consumer_receive(
-			processor->consumer, 0, NULL, 0, &count, &err);
-		if (ends_consumer(status)) {
+		swm_status status = service(processor, &err);
+		if (status != SWM_OK) {
 			(void)consumer_failed(processor, status, &err);
 			return;
 		}
@@ -258,6 +283,10 @@ static bool is_connected(struct swm_processor *processor)
 static void settle(struct swm_processor *processor, int64_t *pause_ms)
 {
 	struct swm_error err = {0};
+	if (processor->lost != SWM_OK) {
+		(void)consumer_failed(processor, processor->lost, &processor->why);
+		return;
+	}
 	size_t count = swm_batch_collect(&processor->batch);
 	if (count == 0) {
 		return;
@@ -373,6 +402,7 @@ static void take(struct swm_processor *processor)
 	}
 	swm_status status = processor->adapter->ops->consumer_receive(processor->consumer,
 		timeout_ms, processor->batch.deliveries, processor->batch.cap, &count, &err);
+	processor->serviced_ms = swm_env_monotonic_ms(processor->shared->env);
 	switch (status) {
 	case SWM_OK:
 		consumer_worked(processor);
@@ -392,6 +422,7 @@ static void take(struct swm_processor *processor)
 static void run(void *arg)
 {
 	struct swm_processor *processor = arg;
+	processor->sender.duty = (struct swm_duty){service_between, processor};
 	swm_state_set(processor->shared->state, processor->slot + SLOT_WORK, "work", NULL);
 	while (!swm_shared_stopping(processor->shared)) {
 		flush_due_marks(processor);

@@ -21,6 +21,10 @@
 #define REFUSED_FIRST_MS 1000
 #define REFUSED_MAX_MS 60000
 
+/* Who has a duty beside publishes in slices of this, well within the 5 s after which a
+ * consumer has to be serviced again. */
+#define PUBLISH_SLICE_MS 3000
+
 #define REOPEN_FIRST_MS 50
 #define REOPEN_MAX_MS 5000
 
@@ -38,6 +42,13 @@ struct outgoing {
 	struct swm_destination *destination;
 	swm_status result;  /* of publish, or LEFT */
 	struct swm_str why; /* the reason for a refusal, the arena's; absent: none told */
+};
+
+/* What goes through one adapter. */
+struct share {
+	struct outgoing **of; /* by position in messages */
+	struct swm_message *messages;
+	size_t count;
 };
 
 /* One call of swm_sender_send(). */
@@ -146,6 +157,7 @@ static bool prepare(
 	struct swm_error err = {0};
 	swm_status status =
 		adapter->ops->prepare(adapter->queue, &item->destination->node.key, 1, &err);
+	swm_duty_perform(&sending->sender->duty);
 	if (status == SWM_OK) {
 		swm_router_set_prepared(shared->router, item->destination, true);
 		*ready = true;
@@ -155,37 +167,70 @@ static bool prepare(
 	return status != SWM_E_UNAVAILABLE && status != SWM_E_TIMEOUT;
 }
 
-/* Publishes the messages, all of one adapter, and stores the results. */
-static void publish(struct sending *sending, size_t queue, const struct swm_message *messages,
-	struct outgoing **of, size_t count)
+/* One call of the publisher, all of whose results are stored. */
+static swm_status publish_slice(struct sending *sending, size_t queue,
+	const struct share *share, swm_status *results, int64_t timeout_ms)
 {
 	struct swm_sender *sender = sending->sender;
-	const struct swm_engine_config *config = sender->shared->config;
-	swm_status *results = swm_arena_take(&sender->arena, count * sizeof(*results));
+	const struct swm_queue_ops *ops = sender->shared->config->queues[queue].ops;
+	struct swm_error err = {0};
+	for (size_t i = 0; i < share->count; i++) {
+		results[i] = SWM_E_INDOUBT;
+	}
+	swm_status status = ops->publisher_publish(sender->slots[queue].publisher,
+		share->messages, share->count, timeout_ms, results, &err);
+	for (size_t i = 0; i < share->count; i++) {
+		bool told = results[i] != SWM_OK && results[i] == err.status;
+		set_result(sending, share->of[i], results[i],
+			swm_str_from(told ? err.message : NULL));
+	}
+	return status;
+}
+
+/* Keeps what there was no time to send: that much may be sent once more. */
+static void keep_unsent(struct share *share)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < share->count; i++) {
+		if (share->of[i]->result == SWM_E_TIMEOUT) {
+			share->of[count] = share->of[i];
+			share->messages[count] = share->messages[i];
+			count++;
+		}
+	}
+	share->count = count;
+}
+
+/* Publishes a share for half a lease at most, and in slices, if the thread has a duty
+ * beside it. Only what is known not to be sent goes into the next slice, and only if the
+ * one before was used up: an adapter that gives up earlier has its reasons. */
+static void publish(struct sending *sending, size_t queue, struct share *share)
+{
+	struct swm_sender *sender = sending->sender;
+	swm_status *results = swm_arena_take(&sender->arena, share->count * sizeof(*results));
 	if (!results) {
 		return;
 	}
-	for (size_t i = 0; i < count; i++) {
-		results[i] = SWM_E_INDOUBT;
-	}
-	int64_t timeout_ms = sending->deadline_ms - now_of(sender);
-	if (timeout_ms <= 0) {
-		return;
-	}
-	if (timeout_ms > config->lease_ms / 2) {
-		timeout_ms = config->lease_ms / 2;
-	}
-	struct swm_error err = {0};
-	swm_status status = config->queues[queue].ops->publisher_publish(
-		sender->slots[queue].publisher, messages, count, timeout_ms, results, &err);
-	for (size_t i = 0; i < count; i++) {
-		bool told = results[i] != SWM_OK && results[i] == err.status;
-		set_result(sending, of[i], results[i], swm_str_from(told ? err.message : NULL));
-	}
-	if (status == SWM_E_UNAVAILABLE) {
-		slot_failed(sender, queue);
-	} else {
+	int64_t now_ms = now_of(sender);
+	int64_t until_ms = now_ms + sender->shared->config->lease_ms / 2;
+	until_ms = until_ms < sending->deadline_ms ? until_ms : sending->deadline_ms;
+	while (share->count > 0 && now_ms < until_ms) {
+		int64_t slice_ms = until_ms - now_ms;
+		if (sender->duty.perform && slice_ms > PUBLISH_SLICE_MS) {
+			slice_ms = PUBLISH_SLICE_MS;
+		}
+		swm_status status = publish_slice(sending, queue, share, results, slice_ms);
+		if (status == SWM_E_UNAVAILABLE) {
+			slot_failed(sender, queue);
+			return;
+		}
 		swm_retry_reset(&sender->slots[queue].retry);
+		swm_duty_perform(&sender->duty);
+		if (now_of(sender) < now_ms + slice_ms) {
+			return;
+		}
+		keep_unsent(share);
+		now_ms = now_of(sender);
 	}
 }
 
@@ -217,9 +262,12 @@ static void send_share(struct sending *sending, size_t queue)
 	struct swm_sender *sender = sending->sender;
 	struct outgoing **of =
 		swm_arena_take(&sender->arena, sending->count * sizeof(struct outgoing *));
-	struct swm_message *messages =
-		swm_arena_take(&sender->arena, sending->count * sizeof(*messages));
-	if (!of || !messages) {
+	struct share share = {
+		.of = of,
+		.messages = swm_arena_take(
+			&sender->arena, sending->count * sizeof(*share.messages)),
+	};
+	if (!of || !share.messages) {
 		return;
 	}
 	size_t count = 0;
@@ -235,6 +283,7 @@ static void send_share(struct sending *sending, size_t queue)
 	}
 	struct swm_error err = {0};
 	swm_status status = open_slot(sender, queue, &err);
+	swm_duty_perform(&sender->duty);
 	if (status != SWM_OK) {
 		refuse_all(sending, of, count, status, swm_str_from(err.message));
 		return;
@@ -243,7 +292,6 @@ static void send_share(struct sending *sending, size_t queue)
 	/* A broker that is slow to say that queues are missing must leave time to send. */
 	int64_t began_ms = now_of(sender);
 	int64_t prepare_until_ms = began_ms + (sending->deadline_ms - began_ms) / 2;
-	size_t good = 0;
 	bool refused = false;
 	for (size_t i = 0; i < count; i++) {
 		bool ready;
@@ -257,14 +305,12 @@ static void send_share(struct sending *sending, size_t queue)
 		}
 		refused = refused || item->result != LEFT;
 		if (ready && swm_message_of_row(item->row, item->destination->workflow,
-				     &sender->arena, &messages[good])) {
-			of[good] = item;
-			good++;
+				     &sender->arena, &share.messages[share.count])) {
+			of[share.count] = item;
+			share.count++;
 		}
 	}
-	if (good > 0) {
-		publish(sending, queue, messages, of, good);
-	}
+	publish(sending, queue, &share);
 }
 
 static void mark(

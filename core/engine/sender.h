@@ -20,6 +20,7 @@ struct swm_sender {
 	struct swm_shared *shared;
 	struct swm_sender_slot *slots; /* one publisher per adapter, opened when needed */
 	struct swm_arena arena;
+	struct swm_duty duty; /* the thread's own, while it sends; set after init */
 };
 
 /* SWM_E_NOMEM. */

@@ -27,6 +27,20 @@ struct swm_shared {
 	bool stopping;
 };
 
+/* What a thread owes somebody now and then while it is at work that may take its time:
+ * a processor services its consumer. Called between any two calls of the ports. */
+struct swm_duty {
+	void (*perform)(void *ctx); /* NULL: nothing */
+	void *ctx;
+};
+
+static inline void swm_duty_perform(const struct swm_duty *duty)
+{
+	if (duty->perform) {
+		duty->perform(duty->ctx);
+	}
+}
+
 bool swm_shared_stopping(struct swm_shared *shared);
 
 /* Waits pause_ms, or until the engine stops; true: it stops. */

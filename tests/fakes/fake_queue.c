@@ -52,6 +52,8 @@ struct swm_queue {
 	void *on_publish_ctx;
 	uint64_t next_token;
 	unsigned handles;
+	unsigned serviced;
+	int64_t message_ms;
 };
 
 struct swm_consumer {
@@ -280,6 +282,7 @@ static swm_status consumer_receive(struct swm_consumer *consumer, int64_t timeou
 	assert(!consumer->broken);
 	int64_t until_ms = swm_env_monotonic_ms(queue->env) + timeout_ms;
 	lock(queue);
+	queue->serviced += max == 0;
 	swm_status status = meet(queue, FAKE_RECEIVE).status;
 	while (status == SWM_OK) {
 		*count = max > 0 ? take(consumer, out, max) : 0;
@@ -394,6 +397,19 @@ static swm_status publisher_open(
 	return SWM_OK;
 }
 
+/* With the mutex: lets the time pass that one message takes; false: there is no more. */
+static bool take_time(struct swm_queue *queue, int64_t until_ms)
+{
+	int64_t end_ms = swm_env_monotonic_ms(queue->env) + queue->message_ms;
+	bool enough = end_ms <= until_ms;
+	end_ms = enough ? end_ms : until_ms;
+	int64_t left_ms = 0;
+	while ((left_ms = end_ms - swm_env_monotonic_ms(queue->env)) > 0) {
+		queue->env->cond_wait(queue->env->ctx, queue->changed, queue->mutex, left_ms);
+	}
+	return enough;
+}
+
 /* With the mutex. */
 static swm_status publish_one(struct swm_queue *queue, const struct swm_message *message,
 	const struct fake_queue_fault *fault)
@@ -416,8 +432,11 @@ static swm_status publisher_publish(struct swm_publisher *publisher,
 	assert(!publisher->broken && timeout_ms > 0);
 	lock(queue);
 	struct fake_queue_fault fault = meet(queue, FAKE_PUBLISH);
+	int64_t until_ms = swm_env_monotonic_ms(queue->env) + timeout_ms;
 	for (size_t i = 0; i < count; i++) {
-		results[i] = publish_one(queue, &messages[i], &fault);
+		results[i] = take_time(queue, until_ms)
+				     ? publish_one(queue, &messages[i], &fault)
+				     : SWM_E_TIMEOUT;
 		first = first == SWM_OK ? results[i] : first;
 	}
 	publisher->broken = first == SWM_E_UNAVAILABLE;
@@ -522,6 +541,21 @@ void fake_queue_refuse(struct swm_queue *queue, const char *destination, swm_sta
 	}
 	refusal->status = status;
 	unlock(queue);
+}
+
+void fake_queue_slow(struct swm_queue *queue, int64_t message_ms)
+{
+	lock(queue);
+	queue->message_ms = message_ms;
+	unlock(queue);
+}
+
+unsigned fake_queue_serviced(struct swm_queue *queue)
+{
+	lock(queue);
+	unsigned serviced = queue->serviced;
+	unlock(queue);
+	return serviced;
 }
 
 void fake_queue_on_publish(struct swm_queue *queue,

@@ -47,6 +47,13 @@ void fake_queue_inject(struct swm_queue *queue, const struct fake_queue_fault *f
 /* Publishing to this destination gives this status from now on; SWM_OK: works again. */
 void fake_queue_refuse(struct swm_queue *queue, const char *destination, swm_status status);
 
+/* From now on each message takes so long to publish, and those for which the time-out
+ * leaves no time are not sent; 0: none. */
+void fake_queue_slow(struct swm_queue *queue, int64_t message_ms);
+
+/* How often a consumer was only serviced: receive with max 0. */
+unsigned fake_queue_serviced(struct swm_queue *queue);
+
 /* Called for each message that was published, while nothing is locked. */
 void fake_queue_on_publish(struct swm_queue *queue,
 	void (*hook)(void *ctx, const struct swm_message *message), void *ctx);

@@ -592,6 +592,74 @@ static void does_not_publish_at_the_end_of_a_lease(void **state)
 	fake_store_before_commit(rig->world.store, NULL, NULL);
 }
 
+/* What a thread owes its consumer, and the longest that it was kept from it. */
+struct watch {
+	struct fake_host *host;
+	int64_t last_ms;
+	int64_t longest_ms;
+};
+
+static void note_duty(void *ctx)
+{
+	struct watch *watch = ctx;
+	int64_t now_ms = swm_env_monotonic_ms(fake_host_env(watch->host));
+	if (now_ms - watch->last_ms > watch->longest_ms) {
+		watch->longest_ms = now_ms - watch->last_ms;
+	}
+	watch->last_ms = now_ms;
+}
+
+/* A broker that takes its time: what it was not sent in one slice goes into the next, once,
+ * and after half a lease it has to wait for another try. */
+static void publishes_in_slices_beside_a_duty(void **state)
+{
+	struct rig *rig = *state;
+	struct watch watch = {.host = rig->world.host,
+		.last_ms = swm_env_monotonic_ms(fake_host_env(rig->world.host))};
+	rig->sender.duty = (struct swm_duty){note_duty, &watch};
+	fake_queue_slow(rig->world.queue, 800);
+	for (int i = 0; i < 10; i++) {
+		char ref[16];
+		(void)snprintf(ref, sizeof(ref), "%d", i);
+		send_start(&rig->world, ref);
+	}
+	rig_drain(rig);
+	assert_int_equal(watch.longest_ms, 3000);
+	assert_int_equal(fake_queue_calls(rig->world.queue, FAKE_PUBLISH), 2);
+	assert_int_equal(published(rig, "q_a"), 5); /* three in 3 s, two in 2 s */
+	assert_int_equal(counter(rig, "messages_published"), 5);
+	assert_int_equal(counter(rig, "messages_refused"), 5);
+	for (size_t i = 1; i < 5; i++) {
+		assert_false(swm_str_equal(fake_queue_published(rig->world.queue, "q_a", i)->id,
+			fake_queue_published(rig->world.queue, "q_a", i - 1)->id));
+	}
+	fake_queue_slow(rig->world.queue, 0);
+}
+
+static void does_not_slice_without_a_duty(void **state)
+{
+	struct rig *rig = *state;
+	fake_queue_slow(rig->world.queue, 4000);
+	send_start(&rig->world, "1");
+	rig_drain(rig);
+	assert_int_equal(fake_queue_calls(rig->world.queue, FAKE_PUBLISH), 1);
+	assert_int_equal(counter(rig, "messages_published"), 1);
+}
+
+/* An adapter that gives up before its time has its reasons: it is not asked again at once. */
+static void does_not_insist_on_an_adapter_that_gives_up(void **state)
+{
+	struct rig *rig = *state;
+	struct watch watch = {.host = rig->world.host};
+	rig->sender.duty = (struct swm_duty){note_duty, &watch};
+	fake_queue_inject(rig->world.queue,
+		&(struct fake_queue_fault){FAKE_PUBLISH, 1, 1, SWM_E_TIMEOUT, false});
+	send_start(&rig->world, "1");
+	rig_drain(rig);
+	assert_int_equal(fake_queue_calls(rig->world.queue, FAKE_PUBLISH), 1);
+	assert_int_equal(counter(rig, "messages_refused"), 1);
+}
+
 static void timers_are_owed_and_cancelled(void **state)
 {
 	struct rig *rig = *state;
@@ -791,6 +859,9 @@ int main(void)
 		TEST(a_message_in_doubt_keeps_its_row),
 		TEST(a_lost_publisher_is_opened_again),
 		TEST(does_not_publish_at_the_end_of_a_lease),
+		TEST(publishes_in_slices_beside_a_duty),
+		TEST(does_not_slice_without_a_duty),
+		TEST(does_not_insist_on_an_adapter_that_gives_up),
 		TEST(timers_are_owed_and_cancelled),
 		TEST(a_late_timer_of_ours_is_not_recorded),
 		TEST(a_trace_goes_on_to_what_it_caused),

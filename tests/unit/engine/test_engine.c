@@ -238,6 +238,31 @@ static void survives_what_passes(void **state)
 	}
 }
 
+/* Publishing takes longer than a consumer may be left alone: it is serviced meanwhile,
+ * and when that loses it, no event is lost or done twice. */
+static void services_the_consumer_while_it_publishes(void **state)
+{
+	struct bench *bench = *state;
+	bench->config.lease_ms = 20000;
+	bench->listen[0].processors = 1;
+	fake_queue_slow(bench->world.queue, 900);
+	for (int i = 0; i < 16; i++) {
+		char ref[16];
+		(void)snprintf(ref, sizeof(ref), "%d", i);
+		send_start(&bench->world, ref);
+	}
+	/* The first call takes the batch, the second one services. */
+	fake_queue_inject(bench->world.queue,
+		&(struct fake_queue_fault){FAKE_RECEIVE, 2, 1, SWM_E_UNAVAILABLE, false});
+	start(bench, &bench->engine);
+	await(bench, "consumer_failures", 1);
+	await(bench, "deliveries_acked", 16);
+	assert_int_equal(fake_host_counter(bench->world.host, "events_recorded"), 16);
+	assert_int_equal(fake_host_counter(bench->world.host, "events_seen"), 16);
+	assert_in_range(fake_queue_serviced(bench->world.queue), 1, 100);
+	fake_queue_slow(bench->world.queue, 0);
+}
+
 static void takes_over_the_orphans_of_a_dead_process(void **state)
 {
 	struct bench *bench = *state;
@@ -402,6 +427,7 @@ int main(void)
 		TEST(runs_workflows_to_their_end),
 		TEST(two_engines_share_the_work),
 		TEST(survives_what_passes),
+		TEST(services_the_consumer_while_it_publishes),
 		TEST(takes_over_the_orphans_of_a_dead_process),
 		TEST(an_early_answer_waits_for_its_start),
 		TEST(retries_and_times_out_by_the_store_alone),
