@@ -12,12 +12,14 @@ packages_build=(gcc libc6-dev pkg-config meson ninja-build libjansson-dev libmd-
 # What each service of tests/services needs, by its name.
 # shellcheck disable=SC2034
 packages_postgresql=(postgresql-15 postgresql-client-15 openssl procps util-linux)
+# shellcheck disable=SC2034
+packages_rabbitmq=(rabbitmq-server erlang-base openssl procps util-linux)
 
 # What the tests need beyond that, the client libraries of all adapters included.
 # shellcheck disable=SC2034
 packages_tests=(binutils clang clang-format clang-tidy cppcheck g++ git jq libcmocka-dev libpq-dev
-	patch procps python3 python3-jsonschema shellcheck sqlite3 strace util-linux
-	"${packages_postgresql[@]}")
+	librabbitmq-dev patch procps python3 python3-jsonschema shellcheck sqlite3 strace util-linux
+	"${packages_postgresql[@]}" "${packages_rabbitmq[@]}")
 
 # What the full run needs beyond that.
 # shellcheck disable=SC2034
@@ -58,8 +60,22 @@ packages_need() {
 		echo "There is no sudo here: run that line as root, then this again." >&2
 		return 1
 	fi
-	local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get
+	packages_install
+}
+
+# packages_install: the apt run of packages_need. Servers are started by their tests and
+# never by their packages: Debian asks the file policy-rc.d, which is ours meanwhile unless
+# there is one.
+packages_install() (
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e "$policy" ]; then
+		trap '"${as_root[@]}" rm -f "$policy"' EXIT
+		trap 'exit 1' INT TERM
+		printf '#!/bin/sh\nexit 101\n' |
+			"${as_root[@]}" install -m 755 /dev/stdin "$policy" || exit 1
+	fi
+	apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get
 		-o DPkg::Lock::Timeout=300)
 	"${apt[@]}" -qq update >&2 &&
 		"${apt[@]}" install -y -qq --no-install-recommends "${missing[@]}" >&2 </dev/null
-}
+)

@@ -168,6 +168,24 @@ service_as() {
 	"$@"
 }
 
+# service_certificates DIR: an authority, a certificate of its for 127.0.0.1 and localhost,
+# and an authority that signed nothing here.
+service_certificates() {
+	local tls=$1 name
+	mkdir -p "$tls"
+	for name in authority stranger; do
+		openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=swm test $name" \
+			-keyout "$tls/$name.key" -out "$tls/$name.pem" 2>>"$service_dir/setup.log"
+	done
+	openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$tls/server.key" \
+		-out "$tls/server.csr" 2>>"$service_dir/setup.log"
+	openssl x509 -req -days 3650 -in "$tls/server.csr" -CA "$tls/authority.pem" \
+		-CAkey "$tls/authority.key" -CAcreateserial -out "$tls/server.pem" \
+		-extfile <(echo 'subjectAltName=DNS:localhost,IP:127.0.0.1') \
+		2>>"$service_dir/setup.log"
+	chmod 600 "$tls"/*.key
+}
+
 service_start_once() {
 	if service_running; then
 		return 0
