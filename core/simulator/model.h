@@ -42,7 +42,7 @@ struct sim_model_task {
 	const char *queue; /* NULL: nothing is sent */
 	const char *stage;
 	double order; /* of its stage */
-	const json_t *object;
+	json_t *object;
 	enum sim_model_status status;
 	bool retry_owed;
 	uint32_t attempt;

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * See judge.h: everything but commits and the rest.
+ */
+
+#include "judge.h"
+
+#include "judge_parts.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFERRALS_MAX 6
+#define FIRST_DEFERRAL_MS 1000
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static struct swm_str header_of(
+	const struct swm_header *headers, size_t count, struct swm_str name)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (swm_str_equal(headers[i].name, name)) {
+			return headers[i].value;
+		}
+	}
+	return (struct swm_str){0};
+}
+
+static const struct sim_case *case_of(const struct sim_judge *judge, struct swm_str id)
+{
+	return sim_book_find(&judge->cases, sim_hash(&id, 1));
+}
+
+const struct sim_model *sim_judge_model(
+	const struct sim_judge *judge, struct swm_str instance_id)
+{
+	const struct sim_case *of = case_of(judge, instance_id);
+	return of ? of->model : NULL;
+}
+
+/* Receiving and acknowledging. */
+
+const struct sim_violation *sim_judge_delivered(
+	struct sim_judge *judge, unsigned orchestrator, const struct swm_delivery *delivery)
+{
+	struct sim_heard heard;
+	sim_judge_hear(judge, delivery->body, delivery->id, delivery->headers,
+		delivery->header_count, &heard);
+	sim_judge_note_given(judge, orchestrator, heard.raw_id, delivery->body);
+	return NULL;
+}
+
+/* A timer of ours whose attempt is over: there is nothing to record. */
+static bool is_spent_timer(const struct sim_judge *judge, const struct sim_heard *heard)
+{
+	const struct sim_entry *entry = sim_judge_entry(judge, heard->raw_id);
+	const struct sim_case *of = case_of(judge, swm_str_from(heard->instance_id));
+	return entry && of && swm_str_equal(entry->instance_id, of->id) &&
+	       (entry->kind == SIM_MODEL_TIME_OUT || entry->kind == SIM_MODEL_RETRY) &&
+	       entry->attempt == sim_model_attempt(heard->event) &&
+	       !sim_judge_is_awaited(of, entry);
+}
+
+#define ASIDE_TEXTS 3
+
+static void aside(struct swm_str raw_id, struct swm_str body, struct swm_str texts[ASIDE_TEXTS])
+{
+	texts[0] = SWM_STR("aside");
+	texts[1] = raw_id;
+	texts[2] = body;
+}
+
+static bool is_aside(
+	const struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
+{
+	struct swm_str texts[ASIDE_TEXTS];
+	aside(heard->raw_id, body, texts);
+	return sim_judge_noted(judge, texts, ASIDE_TEXTS);
+}
+
+const struct sim_violation *sim_judge_acked(
+	struct sim_judge *judge, unsigned orchestrator, const struct swm_delivery *delivery)
+{
+	struct sim_heard heard;
+	sim_judge_hear(judge, delivery->body, delivery->id, delivery->headers,
+		delivery->header_count, &heard);
+	if (is_aside(judge, &heard, delivery->body)) {
+		return NULL;
+	}
+	if (!heard.event) {
+		(void)sim_judge_blame(judge, "parked-not-stored",
+			"orchestrator %u acknowledged what nobody can use (%s), and it is not "
+			"in the store: %.*s",
+			orchestrator, heard.why, SIM_FMT(delivery->body));
+	} else if (!sim_judge_is_recorded(judge, &heard, delivery->body) &&
+		   !is_spent_timer(judge, &heard)) {
+		(void)sim_judge_blame(judge, "acked-before-commit",
+			"orchestrator %u acknowledged an event that is in no log and not put "
+			"aside: %.*s",
+			orchestrator, SIM_FMT(delivery->body));
+	}
+	return sim_judge_answer(judge);
+}
+
+/* Rows without an instance. */
+
+static bool check_parked(struct sim_judge *judge, const struct swm_outbox_row *row)
+{
+	struct sim_heard heard;
+	sim_judge_hear(
+		judge, row->body, (struct swm_str){0}, row->headers, row->header_count, &heard);
+	if (!heard.event) {
+		return true;
+	}
+	const char *name = text_of(heard.event, "event_name");
+	const json_t *version = json_object_get(heard.event, "template_version");
+	char template_id[SWM_INSTANCE_ID_MAX];
+	int len = snprintf(template_id, sizeof(template_id), "%s:%lld",
+		text_of(heard.event, "component_name"),
+		json_is_integer(version) ? (long long)json_integer_value(version) : 1);
+	if (strcmp(name, "StartWorkflow") != 0) {
+		struct swm_str wanted = {heard.instance_id, strlen(heard.instance_id)};
+		struct swm_str texts[] = {SWM_STR("deferred"), wanted, heard.raw_id, row->body};
+		return sim_judge_noted(judge, texts, sizeof(texts) / sizeof(texts[0])) ||
+		       sim_judge_blame(judge, "parked-without-reason",
+			       "an event was parked that has not been put off %d times: %.*s",
+			       DEFERRALS_MAX, SIM_FMT(row->body));
+	}
+	return !sim_store_template(sim_world_store(judge->world),
+		       (struct swm_str){template_id, (size_t)len})
+			.ptr ||
+	       sim_judge_blame(judge, "parked-without-reason",
+		       "a StartWorkflow was parked that has a template: %.*s",
+		       SIM_FMT(row->body));
+}
+
+static bool check_deferred(
+	struct sim_judge *judge, const struct swm_outbox_row *row, struct swm_str event_id)
+{
+	struct swm_str text =
+		header_of(row->headers, row->header_count, SWM_STR("swm-deferred"));
+	int count = text.len == 1 ? text.ptr[0] - '0' : 0;
+	struct sim_heard heard;
+	sim_judge_hear(
+		judge, row->body, (struct swm_str){0}, row->headers, row->header_count, &heard);
+	if (!heard.event) {
+		return sim_judge_blame(judge, "deferred-wrongly",
+			"what nobody can use was put off: %.*s", SIM_FMT(row->body));
+	}
+	if (event_id.len == 0) {
+		return sim_judge_blame(judge, "deferred-new-id",
+			"an event was put off without the id that it has: %.*s",
+			SIM_FMT(row->body));
+	}
+	if (count < 1 || count > DEFERRALS_MAX ||
+		row->delay_ms != (int64_t)FIRST_DEFERRAL_MS << (count - 1)) {
+		return sim_judge_blame(judge, "deferred-wrongly",
+			"put off the %dth time by %lld ms: %.*s", count,
+			(long long)row->delay_ms, SIM_FMT(row->body));
+	}
+	struct swm_str wanted = {heard.instance_id, strlen(heard.instance_id)};
+	struct swm_str texts[] = {SWM_STR("deferred"), wanted, heard.raw_id, row->body};
+	if (count == DEFERRALS_MAX) {
+		(void)sim_judge_note(judge, texts, sizeof(texts) / sizeof(texts[0]));
+	}
+	return true;
+}
+
+/* A TaskFailed of ours: it stands for a StartTask that no broker takes. */
+static bool check_undeliverable(struct sim_judge *judge, const struct swm_outbox_row *row)
+{
+	struct sim_heard heard;
+	sim_judge_hear(judge, row->body, row->id, NULL, 0, &heard);
+	const struct sim_case *of =
+		heard.event ? case_of(judge, swm_str_from(heard.instance_id)) : NULL;
+	if (!of || strcmp(text_of(heard.event, "event_name"), "TaskFailed") != 0) {
+		return sim_judge_blame(judge, "put-from-nothing",
+			"a message was put aside that nobody had sent: %.*s",
+			SIM_FMT(row->body));
+	}
+	size_t task = sim_model_find(of->model, text_of(heard.event, "stage_name"),
+		text_of(heard.event, "task_name"));
+	for (struct sim_entry *at = judge->all_entries; at; at = at->next) {
+		if (at->kind == SIM_MODEL_START_TASK && at->task == task &&
+			at->attempt == sim_model_attempt(heard.event) &&
+			swm_str_equal(at->instance_id, of->id)) {
+			at->answered = true;
+		}
+	}
+	return true;
+}
+
+/* A row that is there already, or was, and is put once more. */
+static bool put_again(
+	struct sim_judge *judge, struct sim_entry *entry, const struct swm_outbox_row *row)
+{
+	if (!swm_str_equal(entry->destination, row->destination) ||
+		(entry->state != SIM_GONE && !swm_str_equal(entry->body, row->body) &&
+			entry->event_id.len == 0)) {
+		return sim_judge_blame(judge, "copies-differ",
+			"two messages have the id %.*s: %.*s and %.*s", SIM_FMT(row->id),
+			SIM_FMT(entry->body), SIM_FMT(row->body));
+	}
+	if (entry->state == SIM_GONE) {
+		entry->body = sim_judge_copy(judge, row->body);
+		entry->state = row->state == SWM_OUTBOX_DEAD ? SIM_PARKED : SIM_OWED;
+		entry->published = false;
+	}
+	return true;
+}
+
+const struct sim_violation *sim_judge_put(
+	struct sim_judge *judge, unsigned orchestrator, const struct swm_outbox_row *row)
+{
+	struct swm_str event_id =
+		header_of(row->headers, row->header_count, SWM_STR("swm-event-id"));
+	bool given = sim_judge_was_given(judge, orchestrator, event_id, row->body);
+	bool dead = row->state == SWM_OUTBOX_DEAD;
+	bool good = true;
+	if (!swm_str_equal(row->destination, SWM_STR(SIM_WORKFLOW_QUEUE)) ||
+		row->instance_id.ptr) {
+		good = sim_judge_blame(judge, "put-from-nothing",
+			"put aside for the wrong queue, or for an instance: %.*s",
+			SIM_FMT(row->body));
+	} else if (given) {
+		good = dead ? check_parked(judge, row) : check_deferred(judge, row, event_id);
+	} else if (!dead && row->delay_ms == 0) {
+		good = check_undeliverable(judge, row);
+	} else {
+		good = sim_judge_blame(judge, dead ? "put-from-nothing" : "deferred-new-id",
+			"orchestrator %u put aside, under the id %.*s, what it was not given "
+			"so: %.*s",
+			orchestrator, SIM_FMT(event_id), SIM_FMT(row->body));
+	}
+	struct sim_entry *entry = sim_judge_entry(judge, row->id);
+	if (good && entry) {
+		good = put_again(judge, entry, row);
+	} else if (good) {
+		entry = sim_judge_add_entry(judge, row, event_id);
+	}
+	if (good && given) {
+		/* For a message without an id the one that was made up counts as well. */
+		struct swm_str texts[ASIDE_TEXTS];
+		aside(event_id, row->body, texts);
+		(void)sim_judge_note(judge, texts, ASIDE_TEXTS);
+		aside((struct swm_str){0}, row->body, texts);
+		(void)sim_judge_note(judge, texts, ASIDE_TEXTS);
+	}
+	return sim_judge_answer(judge);
+}
+
+/* The outbox at work. */
+
+const struct sim_violation *sim_judge_claimed(struct sim_judge *judge, unsigned orchestrator,
+	const struct swm_outbox_row *row, int64_t lease_ms)
+{
+	struct sim_entry *entry = sim_judge_entry(judge, row->id);
+	if (!entry || entry->state != SIM_OWED) {
+		(void)sim_judge_blame(judge, "store-differs",
+			"the store gives out %.*s, which is not owed", SIM_FMT(row->id));
+	} else {
+		entry->leased_until_ms[orchestrator] =
+			sim_world_now_ms(judge->world) + lease_ms;
+	}
+	return sim_judge_answer(judge);
+}
+
+const struct sim_violation *sim_judge_marked(
+	struct sim_judge *judge, unsigned orchestrator, const struct swm_outbox_mark *mark)
+{
+	struct sim_entry *entry = sim_judge_entry(judge, mark->id);
+	if (!entry) {
+		(void)sim_judge_blame(judge, "store-differs",
+			"a mark was carried out on %.*s, which nobody owed", SIM_FMT(mark->id));
+		return sim_judge_answer(judge);
+	}
+	entry->leased_until_ms[orchestrator] = 0;
+	if (mark->action == SWM_MARK_SENT) {
+		if (entry->state == SIM_OWED && !entry->published && !entry->answered) {
+			(void)sim_judge_blame(judge, "sent-unpublished",
+				"orchestrator %u took %.*s for sent, and no broker has had it",
+				orchestrator, SIM_FMT(mark->id));
+		}
+		entry->state = SIM_GONE;
+	} else if (mark->action == SWM_MARK_DEAD) {
+		entry->state = SIM_PARKED;
+	}
+	return sim_judge_answer(judge);
+}
+
+static bool check_event_id(struct sim_judge *judge, const struct sim_entry *entry,
+	const struct swm_message *message)
+{
+	struct swm_str wanted = entry->event_id.len > 0 ? entry->event_id : entry->id;
+	struct swm_str found =
+		header_of(message->headers, message->header_count, SWM_STR("swm-event-id"));
+	return !swm_str_equal(message->destination, SWM_STR(SIM_WORKFLOW_QUEUE)) ||
+	       swm_str_equal(wanted, found) ||
+	       sim_judge_blame(judge, "deferred-new-id",
+		       "%.*s went to the workflow queue as event %.*s, not %.*s",
+		       SIM_FMT(message->id), SIM_FMT(found), SIM_FMT(wanted));
+}
+
+const struct sim_violation *sim_judge_published(
+	struct sim_judge *judge, unsigned orchestrator, const struct swm_message *message)
+{
+	struct sim_entry *entry = sim_judge_entry(judge, message->id);
+	if (!entry) {
+		(void)sim_judge_blame(judge, "published-uncommitted",
+			"orchestrator %u published to %.*s what no commit owes: %.*s",
+			orchestrator, SIM_FMT(message->destination), SIM_FMT(message->body));
+		return sim_judge_answer(judge);
+	}
+	int64_t late_ms = sim_world_now_ms(judge->world) - entry->leased_until_ms[orchestrator];
+	if (entry->state == SIM_PARKED) {
+		(void)sim_judge_blame(judge, "published-uncommitted",
+			"orchestrator %u published %.*s, which is parked", orchestrator,
+			SIM_FMT(message->id));
+	} else if (!swm_str_equal(entry->body, message->body) ||
+		   !swm_str_equal(entry->destination, message->destination)) {
+		(void)sim_judge_blame(judge, "copies-differ",
+			"%.*s was committed as %.*s and published as %.*s",
+			SIM_FMT(message->id), SIM_FMT(entry->body), SIM_FMT(message->body));
+	} else if (late_ms > 0 && !judge->slow) {
+		(void)sim_judge_blame(judge, "published-unleased",
+			"orchestrator %u published %.*s, whose lease is over, or was used "
+			"before",
+			orchestrator, SIM_FMT(message->id));
+	} else {
+		(void)check_event_id(judge, entry, message);
+	}
+	entry->leased_until_ms[orchestrator] = -1;
+	entry->published = true;
+	return sim_judge_answer(judge);
+}
+
+void sim_judge_gone(struct sim_judge *judge, unsigned orchestrator)
+{
+	for (struct sim_entry *at = judge->all_entries; at; at = at->next) {
+		at->leased_until_ms[orchestrator] = 0;
+	}
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * See judge_parts.h: what the judge reads and remembers.
+ */
+
+#include "judge_parts.h"
+
+#include "json_read.h"
+#include "must.h"
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What came of a body. */
+struct sim_reading {
+	struct sim_reading *next;
+	json_t *root; /* NULL: not JSON */
+};
+
+static void *take(struct sim_judge *judge, size_t size)
+{
+	void *memory = swm_arena_take(&judge->memory, size);
+	if (!memory) {
+		abort();
+	}
+	memset(memory, 0, size);
+	return memory;
+}
+
+bool sim_judge_blame(struct sim_judge *judge, const char *invariant, const char *format, ...)
+{
+	if (!judge->violation.invariant) {
+		va_list args;
+		va_start(args, format);
+		(void)vsnprintf(
+			judge->violation.text, sizeof(judge->violation.text), format, args);
+		va_end(args);
+		judge->violation.invariant = invariant;
+	}
+	return false;
+}
+
+const struct sim_violation *sim_judge_answer(const struct sim_judge *judge)
+{
+	return judge->violation.invariant ? &judge->violation : NULL;
+}
+
+struct swm_str sim_judge_copy(struct sim_judge *judge, struct swm_str text)
+{
+	struct swm_str copy = {0};
+	if (text.ptr && !swm_arena_copy(&judge->memory, text, &copy)) {
+		abort();
+	}
+	return copy;
+}
+
+json_t *sim_judge_read(struct sim_judge *judge, struct swm_str body)
+{
+	uint64_t hash = sim_hash(&body, 1);
+	struct sim_reading *reading = sim_book_find(&judge->texts, hash);
+	if (!reading) {
+		reading = take(judge, sizeof(*reading));
+		(void)swm_json_read(body, SIZE_MAX, &reading->root, NULL);
+		reading->next = judge->readings;
+		judge->readings = reading;
+		(void)sim_book_add(&judge->texts, hash, reading);
+	}
+	return reading->root;
+}
+
+bool sim_judge_note(struct sim_judge *judge, const struct swm_str *texts, size_t count)
+{
+	return sim_book_add(&judge->facts, sim_hash(texts, count), judge);
+}
+
+bool sim_judge_noted(const struct sim_judge *judge, const struct swm_str *texts, size_t count)
+{
+	return sim_book_find(&judge->facts, sim_hash(texts, count)) != NULL;
+}
+
+/* Events. */
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static bool is_name(const json_t *event, const char *key)
+{
+	const char *text = text_of(event, key);
+	return text && text[0] != '\0';
+}
+
+static bool is_absent_or_count(const json_t *value)
+{
+	return !value || json_is_null(value) ||
+	       (json_is_integer(value) && json_integer_value(value) >= 1);
+}
+
+/* Why nobody can use it; NULL: it is an event. */
+static const char *flaw_of(const json_t *event)
+{
+	static const char *const names[] = {
+		"StartWorkflow", "TaskCompleted", "TaskFailed", "TaskTimedOut", "TaskPending"};
+	const char *name = text_of(event, "event_name");
+	const json_t *id = json_object_get(event, "event_id");
+	size_t kind = 0;
+	while (name && kind < 5 && strcmp(name, names[kind]) != 0) {
+		kind++;
+	}
+	if (!name || kind == 5) {
+		return "no event_name that we know";
+	}
+	if (!is_name(event, "component_name") || !is_name(event, "business_ref_no")) {
+		return "it names no instance";
+	}
+	if (kind > 0 && (!is_name(event, "stage_name") || !is_name(event, "task_name"))) {
+		return "it names no task";
+	}
+	if (id && !json_is_null(id) && !json_is_string(id)) {
+		return "event_id is no string";
+	}
+	if (kind > 0 && !is_absent_or_count(json_object_get(event, "attempt"))) {
+		return "attempt is no count";
+	}
+	return NULL;
+}
+
+static size_t write_escaped(char *out, size_t size, const char *text)
+{
+	size_t at = 0;
+	for (; *text && at + 4 < size; text++) {
+		bool escaped = *text == '%' || *text == '/';
+		at += (size_t)snprintf(
+			out + at, size - at, escaped ? "%%%02X" : "%c", (unsigned char)*text);
+	}
+	return at;
+}
+
+void sim_judge_hear(struct sim_judge *judge, struct swm_str body, struct swm_str id,
+	const struct swm_header *headers, size_t header_count, struct sim_heard *out)
+{
+	json_t *root = sim_judge_read(judge, body);
+	*out = (struct sim_heard){.why = root ? flaw_of(root) : "not JSON", .raw_id = id};
+	for (size_t i = 0; i < header_count; i++) {
+		if (swm_str_equal(headers[i].name, SWM_STR("swm-event-id")) &&
+			headers[i].value.len > 0) {
+			out->raw_id = headers[i].value;
+		}
+	}
+	if (out->why) {
+		return;
+	}
+	out->event = root;
+	if (is_name(root, "event_id")) {
+		out->raw_id = swm_str_from(text_of(root, "event_id"));
+	}
+	size_t size = sizeof(out->instance_id);
+	size_t len = write_escaped(out->instance_id, size / 2, text_of(root, "component_name"));
+	out->instance_id[len++] = '/';
+	len += write_escaped(
+		out->instance_id + len, size - len, text_of(root, "business_ref_no"));
+	out->instance_id[len] = '\0';
+}
+
+#define IDENTITY_TEXTS 8
+
+/* What makes an event the same event again. */
+static size_t identity_of(const struct sim_heard *heard, struct swm_str body, char number[16],
+	struct swm_str texts[IDENTITY_TEXTS])
+{
+	(void)snprintf(number, 16, "%u", sim_model_attempt(heard->event));
+	texts[0] = SWM_STR("recorded");
+	texts[1] = swm_str_from(heard->instance_id);
+	texts[2] = swm_str_from(text_of(heard->event, "event_name"));
+	texts[3] = swm_str_from(text_of(heard->event, "stage_name"));
+	texts[4] = swm_str_from(text_of(heard->event, "task_name"));
+	texts[5] = swm_str_from(number);
+	texts[6] = heard->raw_id;
+	/* Without an id the engine makes one up: then the bytes have to do. */
+	texts[7] = heard->raw_id.len > 0 ? (struct swm_str){0} : body;
+	return IDENTITY_TEXTS;
+}
+
+bool sim_judge_note_recorded(
+	struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
+{
+	struct swm_str texts[IDENTITY_TEXTS];
+	char number[16];
+	struct sim_heard anonymous = *heard;
+	anonymous.raw_id = (struct swm_str){0};
+	(void)sim_judge_note(judge, texts, identity_of(&anonymous, body, number, texts));
+	return sim_judge_note(judge, texts, identity_of(heard, body, number, texts));
+}
+
+bool sim_judge_is_recorded(
+	struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
+{
+	struct swm_str texts[IDENTITY_TEXTS];
+	char number[16];
+	return sim_judge_noted(judge, texts, identity_of(heard, body, number, texts));
+}
+
+void sim_judge_note_given(struct sim_judge *judge, unsigned orchestrator, struct swm_str raw_id,
+	struct swm_str body)
+{
+	const char digit = (char)('0' + orchestrator);
+	const struct swm_str texts[] = {SWM_STR("given"), {&digit, 1}, raw_id, body};
+	(void)sim_judge_note(judge, texts, sizeof(texts) / sizeof(texts[0]));
+}
+
+bool sim_judge_was_given(struct sim_judge *judge, unsigned orchestrator, struct swm_str raw_id,
+	struct swm_str body)
+{
+	const char digit = (char)('0' + orchestrator);
+	struct swm_str texts[] = {SWM_STR("given"), {&digit, 1}, raw_id, body};
+	size_t count = sizeof(texts) / sizeof(texts[0]);
+	bool given = sim_judge_noted(judge, texts, count);
+	texts[2] = (struct swm_str){0}; /* an id that was made up */
+	return given || sim_judge_noted(judge, texts, count);
+}
+
+/* Rows. */
+
+struct sim_entry *sim_judge_entry(const struct sim_judge *judge, struct swm_str id)
+{
+	return sim_book_find(&judge->entries, sim_hash(&id, 1));
+}
+
+struct sim_entry *sim_judge_add_entry(
+	struct sim_judge *judge, const struct swm_outbox_row *row, struct swm_str event_id)
+{
+	struct sim_entry *entry = take(judge, sizeof(*entry));
+	entry->id = sim_judge_copy(judge, row->id);
+	entry->instance_id = sim_judge_copy(judge, row->instance_id);
+	entry->destination = sim_judge_copy(judge, row->destination);
+	entry->body = sim_judge_copy(judge, row->body);
+	entry->event_id = sim_judge_copy(judge, event_id);
+	entry->state = row->state == SWM_OUTBOX_DEAD ? SIM_PARKED : SIM_OWED;
+	entry->next = judge->all_entries;
+	judge->all_entries = entry;
+	(void)sim_book_add(&judge->entries, sim_hash(&row->id, 1), entry);
+	return entry;
+}
+
+bool sim_judge_is_awaited(const struct sim_case *of, const struct sim_entry *entry)
+{
+	return of->model->tasks[entry->task].attempt == entry->attempt &&
+	       sim_model_awaits(of->model, entry->task, entry->kind);
+}
+
+/* Templates. */
+
+/* The positions of a task's parents, with SIZE_MAX behind. */
+static size_t *parents_of(struct sim_judge *judge, const struct sim_model *model,
+	const struct sim_model_task *task)
+{
+	const json_t *names = json_object_get(task->object, "parent_task");
+	size_t count = json_array_size(names);
+	size_t *parents = take(judge, (count + 1) * sizeof(*parents));
+	for (size_t i = 0; i < count; i++) {
+		parents[i] = sim_model_find(
+			model, task->stage, json_string_value(json_array_get(names, i)));
+	}
+	parents[count] = SIZE_MAX;
+	return parents;
+}
+
+static void fill_pattern(struct sim_judge *judge, struct sim_pattern *pattern)
+{
+	const struct swm_template *template = pattern->template;
+	struct sim_model *model = sim_model_create(pattern->root);
+	pattern->places = take(judge, (model->task_count + 1) * sizeof(*pattern->places));
+	pattern->parents = take(judge, (model->task_count + 1) * sizeof(size_t *));
+	for (size_t i = 0; i < template->task_count; i++) {
+		const struct swm_task *task = &template->tasks[i];
+		pattern->places[i] = sim_model_find(
+			model, template->stages[task->stage].name.ptr, task->name.ptr);
+	}
+	for (size_t i = 0; i < model->task_count; i++) {
+		pattern->parents[i] = parents_of(judge, model, &model->tasks[i]);
+	}
+	sim_model_destroy(model);
+}
+
+/* The version that the id says, which only the fold's messages hold. */
+static int64_t version_of(struct swm_str id)
+{
+	int64_t version = 0;
+	for (size_t i = 0; i < id.len; i++) {
+		version = id.ptr[i] == ':' ? 0 : version * 10 + (id.ptr[i] - '0');
+	}
+	return version;
+}
+
+struct sim_pattern *sim_judge_pattern(struct sim_judge *judge, struct swm_str id)
+{
+	struct sim_pattern *pattern = judge->patterns;
+	while (pattern && !swm_str_equal(pattern->id, id)) {
+		pattern = pattern->next;
+	}
+	struct swm_str text = sim_store_template(sim_world_store(judge->world), id);
+	if (pattern || !text.ptr) {
+		return pattern;
+	}
+	json_t *root = sim_judge_read(judge, text);
+	struct swm_findings findings = {0};
+	struct swm_template *template = NULL;
+	swm_status status = swm_template_read(text, version_of(id), &template, &findings);
+	swm_findings_finish(&findings);
+	if (!root || status != SWM_OK) {
+		return NULL;
+	}
+	pattern = take(judge, sizeof(*pattern));
+	pattern->id = sim_judge_copy(judge, id);
+	pattern->root = root;
+	pattern->template = template;
+	pattern->next = judge->patterns;
+	judge->patterns = pattern;
+	fill_pattern(judge, pattern);
+	return pattern;
+}
+
+/* Life. */
+
+struct sim_judge *sim_judge_create(struct sim_world *world)
+{
+	struct sim_judge *judge = sim_must_alloc(sizeof(*judge));
+	judge->world = world;
+	judge->slow =
+		sim_world_may(world, SIM_FAULT_SLOW) || sim_world_may(world, SIM_FAULT_STALL);
+	swm_arena_init(&judge->memory);
+	return judge;
+}
+
+void sim_judge_destroy(struct sim_judge *judge)
+{
+	if (!judge) {
+		return;
+	}
+	for (struct sim_case *at = judge->all_cases; at; at = at->next) {
+		sim_model_destroy(at->model);
+		swm_instance_destroy(at->folded);
+	}
+	for (struct sim_pattern *at = judge->patterns; at; at = at->next) {
+		swm_template_destroy(at->template);
+	}
+	for (struct sim_reading *at = judge->readings; at; at = at->next) {
+		json_decref(at->root);
+	}
+	sim_book_finish(&judge->texts);
+	sim_book_finish(&judge->entries);
+	sim_book_finish(&judge->cases);
+	sim_book_finish(&judge->facts);
+	swm_arena_finish(&judge->memory);
+	free(judge);
+}
