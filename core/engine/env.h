@@ -31,8 +31,9 @@ struct swm_env {
 	/* Fills `bytes` with chance. Cannot fail. */
 	void (*random)(void *ctx, void *bytes, size_t size);
 
-	/* Runs run(arg) in a thread of its own until it returns. SWM_E_NOMEM,
-	 * SWM_E_INTERNAL: none was started. */
+	/* Runs run(arg) in a thread of its own until it returns. `name` (borrowed, like
+	 * `arg`, until thread_join) is for people. SWM_E_NOMEM, SWM_E_INTERNAL: none was
+	 * started. */
 	swm_status (*thread_start)(void *ctx, const char *name, void (*run)(void *arg),
 		void *arg, struct swm_env_thread **out, struct swm_error *err);
 

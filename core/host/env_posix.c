@@ -13,11 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <time.h>
 
 struct swm_env_thread {
 	pthread_t id;
+	const char *name;
 	void (*run)(void *arg);
 	void *arg;
 };
@@ -71,6 +73,8 @@ static void random_bytes(void *ctx, void *bytes, size_t size)
 static void *thread_main(void *arg)
 {
 	struct swm_env_thread *thread = arg;
+	/* For those who look with top or gdb; the kernel keeps 15 bytes of it. */
+	(void)prctl(PR_SET_NAME, thread->name);
 	thread->run(thread->arg);
 	return NULL;
 }
@@ -83,6 +87,7 @@ static swm_status thread_start(void *ctx, const char *name, void (*run)(void *ar
 	if (thread == NULL) {
 		return failed(ENOMEM, name, err);
 	}
+	thread->name = name;
 	thread->run = run;
 	thread->arg = arg;
 	int code = pthread_create(&thread->id, NULL, thread_main, thread);
