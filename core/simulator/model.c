@@ -18,6 +18,11 @@ static const char *text_of(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key));
 }
 
+static double least(double a, double b)
+{
+	return a < b ? a : b;
+}
+
 static double order_of(const json_t *stage)
 {
 	return json_number_value(json_object_get(stage, "stage_order"));
@@ -134,7 +139,7 @@ static void go_on(struct sim_model *model, const struct sim_model_listener *list
 		size_t i;
 		json_array_foreach(json_object_get(model->template, "stages"), i, stage)
 		{
-			next = order_of(stage) > model->stage ? fmin(next, order_of(stage))
+			next = order_of(stage) > model->stage ? least(next, order_of(stage))
 							      : next;
 		}
 		model->stage = next;
@@ -273,11 +278,11 @@ double sim_model_delay_ms(const struct sim_model *model, size_t task, enum sim_m
 		return duration_ms(at->object, "timeout", 0);
 	}
 	double delay_ms = duration_ms(retry, "backoff", 1e3);
-	double most_ms = duration_ms(retry, "max_backoff", fmax(delay_ms, 6e4));
+	double most_ms = duration_ms(retry, "max_backoff", delay_ms > 6e4 ? delay_ms : 6e4);
 	for (uint32_t i = at->base + 1; i < at->attempt && delay_ms < most_ms; i++) {
 		delay_ms *= 2;
 	}
-	return fmin(delay_ms, most_ms);
+	return least(delay_ms, most_ms);
 }
 
 bool sim_model_is_failed(const struct sim_model *model)

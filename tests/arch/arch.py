@@ -134,6 +134,14 @@ def folder_includes(tree):
     return found
 
 
+def model_is_alone(tree):
+    """the reference model includes nothing of domain and engine"""
+    good = {"model.h", "must.h", "jansson.h"} | SYSTEM
+    return [f"{path} includes {name}" for path, text in tree.under("core/simulator", ".c", ".h")
+            if path.endswith(("/model.c", "/model.h")) for _, name in includes(text)
+            if name not in good]
+
+
 def plugin_includes(tree):
     """plugins include their own folder, plugins/common and the ports, never the core"""
     core = {path.rsplit("/", 1)[1] for path, _ in tree.under("core", ".h")} - SYSTEM
@@ -253,6 +261,8 @@ RULES = (
         plant("core/engine/x.c", '#include "loader.h"\n'),
         plant("core/engine/x.c", "#include <time.h>\n"),
         plant("ports/swm/x.h", "#include <jansson.h>\n"))),
+    (model_is_alone, (plant("core/simulator/model.c", '#include "instance.h"\n'),
+                      plant("core/simulator/model.h", "#include <swm/store.h>\n"))),
     (plugin_includes, (
         plant("plugins/store-sqlite/x.c", '#include "text.h"\n'),
         plant("plugins/store-sqlite/x.c", "#include <event.h>\n"))),
