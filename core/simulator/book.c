@@ -75,7 +75,7 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 	return hash ^ (hash >> 32);
 }
 
-uint64_t sim_hash(const struct swm_str *texts, size_t count)
+uint64_t sim_book_hash(const struct swm_str *texts, size_t count)
 {
 	uint64_t hash = count + 1;
 	for (size_t i = 0; i < count; i++) {

@@ -28,6 +28,6 @@ void *sim_book_find(const struct sim_book *book, uint64_t hash);
 bool sim_book_add(struct sim_book *book, uint64_t hash, void *entry);
 
 /* A hash of texts in their order, each with its length, so that no two lists are alike. */
-uint64_t sim_hash(const struct swm_str *texts, size_t count);
+uint64_t sim_book_hash(const struct swm_str *texts, size_t count);
 
 #endif

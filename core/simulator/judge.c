@@ -34,7 +34,7 @@ static struct swm_str header_of(
 
 static const struct sim_case *case_of(const struct sim_judge *judge, struct swm_str id)
 {
-	return sim_book_find(&judge->cases, sim_hash(&id, 1));
+	return sim_book_find(&judge->cases, sim_book_hash(&id, 1));
 }
 
 const struct sim_model *sim_judge_model(

@@ -60,7 +60,7 @@ struct swm_str sim_judge_copy(struct sim_judge *judge, struct swm_str text)
 
 json_t *sim_judge_read(struct sim_judge *judge, struct swm_str body)
 {
-	uint64_t hash = sim_hash(&body, 1);
+	uint64_t hash = sim_book_hash(&body, 1);
 	struct sim_reading *reading = sim_book_find(&judge->texts, hash);
 	if (!reading) {
 		reading = take(judge, sizeof(*reading));
@@ -74,12 +74,12 @@ json_t *sim_judge_read(struct sim_judge *judge, struct swm_str body)
 
 bool sim_judge_note(struct sim_judge *judge, const struct swm_str *texts, size_t count)
 {
-	return sim_book_add(&judge->facts, sim_hash(texts, count), judge);
+	return sim_book_add(&judge->facts, sim_book_hash(texts, count), judge);
 }
 
 bool sim_judge_noted(const struct sim_judge *judge, const struct swm_str *texts, size_t count)
 {
-	return sim_book_find(&judge->facts, sim_hash(texts, count)) != NULL;
+	return sim_book_find(&judge->facts, sim_book_hash(texts, count)) != NULL;
 }
 
 /* Events. */
@@ -228,7 +228,7 @@ bool sim_judge_was_given(struct sim_judge *judge, unsigned orchestrator, struct 
 
 struct sim_entry *sim_judge_entry(const struct sim_judge *judge, struct swm_str id)
 {
-	return sim_book_find(&judge->entries, sim_hash(&id, 1));
+	return sim_book_find(&judge->entries, sim_book_hash(&id, 1));
 }
 
 struct sim_entry *sim_judge_add_entry(
@@ -243,7 +243,7 @@ struct sim_entry *sim_judge_add_entry(
 	entry->state = row->state == SWM_OUTBOX_DEAD ? SIM_PARKED : SIM_OWED;
 	entry->next = judge->all_entries;
 	judge->all_entries = entry;
-	(void)sim_book_add(&judge->entries, sim_hash(&row->id, 1), entry);
+	(void)sim_book_add(&judge->entries, sim_book_hash(&row->id, 1), entry);
 	return entry;
 }
 

@@ -41,7 +41,7 @@ static bool is_text(const json_t *object, const char *key, struct swm_str text)
 
 static struct sim_case *open_case(struct sim_judge *judge, const struct swm_instance_row *row)
 {
-	struct sim_case *of = sim_book_find(&judge->cases, sim_hash(&row->id, 1));
+	struct sim_case *of = sim_book_find(&judge->cases, sim_book_hash(&row->id, 1));
 	if (of) {
 		return of;
 	}
@@ -70,7 +70,7 @@ static struct sim_case *open_case(struct sim_judge *judge, const struct swm_inst
 	}
 	memset(of->dispatched, 0, size);
 	judge->all_cases = of;
-	(void)sim_book_add(&judge->cases, sim_hash(&of->id, 1), of);
+	(void)sim_book_add(&judge->cases, sim_book_hash(&of->id, 1), of);
 	return of;
 }
 
