@@ -16,14 +16,12 @@
 /* A message that the broker has: waiting, out with a consumer, or not there yet. */
 struct sim_message {
 	struct swm_message message;
-	char *bytes;
-	struct swm_header *headers;
-	int64_t visible_us;   /* virtual: not before */
-	const void *holder;   /* the consumer that has it; NULL: waiting */
-	uint64_t token;       /* of that delivery */
-	int64_t lease_us;     /* virtual: when it comes back of itself; INT64_MAX: never */
-	uint32_t attempt;     /* deliveries so far */
-	uint32_t copies_left; /* how often it comes again after it was acknowledged */
+	char *bytes;                       /* of what the message points to */
+	int64_t visible_us;                /* virtual: not before */
+	const struct swm_consumer *holder; /* has it; NULL: it waits */
+	uint64_t token;                    /* of that delivery */
+	int64_t lease_us; /* virtual: when it comes back of itself; INT64_MAX: never */
+	uint32_t attempt; /* deliveries so far */
 };
 
 /* For the judge, who only looks. */

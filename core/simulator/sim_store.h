@@ -15,9 +15,8 @@
 struct sim_row {
 	struct swm_outbox_row row; /* times by the store's clock */
 	char *bytes;               /* of what the row points to */
-	struct swm_header *headers;
-	char owner[65]; /* of the lease */
-	uint64_t order; /* of their creation */
+	char owner[65];            /* of the lease */
+	uint64_t order;            /* of their creation */
 };
 
 struct sim_event {

@@ -24,7 +24,11 @@ FOLDERS = {
     "core/engine": (["core/engine", "core/domain"],
                     SYSTEM - {"time.h"} | {"swm/types.h", "swm/queue.h", "swm/store.h",
                                            "swm/plugin.h", "jansson.h"}),
-    "core/host": (["core/host", "core/engine", "core/domain"], None),
+    "core/simulator": (["core/simulator", "core/engine", "core/domain"],
+                       SYSTEM - {"time.h"} | {"swm/types.h", "swm/queue.h", "swm/store.h",
+                                              "jansson.h", "setjmp.h", "ucontext.h",
+                                              "sanitizer/common_interface_defs.h"}),
+    "core/host": (["core/host", "core/simulator", "core/engine", "core/domain"], None),
     "ports/swm": ([], {"stdbool.h", "stddef.h", "stdint.h", "swm/types.h", "swm/plugin.h"}),
 }
 TARGETS = ("executable", "library", "static_library", "shared_library", "both_libraries",
@@ -47,7 +51,7 @@ class Tree:
                                        path.name == "meson.build"):
                     self.texts[str(path.relative_to(root))] = path.read_text()
         self.needs, self.defines, self.sections = {}, {}, {}
-        for name in ("domain", "engine"):
+        for name in ("domain", "engine", "simulator"):
             archive = build / "core" / name / f"lib{name}.a"
             self.needs[name], self.defines[name] = symbols(archive)
             self.sections[name] = run("objdump", "-t", str(archive))
@@ -105,8 +109,14 @@ def engine_symbols(tree):
     return sorted(name for name in needs if not ADDED.match(name))
 
 
+def simulator_symbols(tree):
+    """the simulator calls nothing but what lies below it and simulator-symbols.txt lists"""
+    needs = tree.needs["simulator"] - tree.defines["domain"] - tree.defines["engine"]
+    return sorted(name for name in needs - allowed("simulator") if not ADDED.match(name))
+
+
 def no_mutable_globals(tree):
-    """domain and engine have no mutable globals"""
+    """domain, engine and simulator have no mutable globals"""
     found = []
     for name, table in tree.sections.items():
         if "asan" in table or "tsan" in table:
@@ -140,6 +150,16 @@ def model_is_alone(tree):
     return [f"{path} includes {name}" for path, text in tree.under("core/simulator", ".c", ".h")
             if path.endswith(("/model.c", "/model.h")) for _, name in includes(text)
             if name not in good]
+
+
+def model_on_its_own(tree):
+    """the reference model includes nothing of the domain or the engine, nor what includes it"""
+    below = {path.rsplit("/", 1)[1] for folder in ("core/domain", "core/engine")
+             for path, _ in tree.under(folder, ".h")} - SYSTEM
+    return [f"{path} includes {name}" for path, text in tree.under("core/simulator", ".c", ".h")
+            if path.rsplit("/", 1)[1] in ("model.c", "model.h", "must.h")
+            for _, name in includes(text)
+            if name in below or name in ("kernel.h", "judge_parts.h")]
 
 
 def plugin_includes(tree):
@@ -253,6 +273,9 @@ def plant_library(tree):
 RULES = (
     (domain_symbols, (plant_symbol("domain", "clock_gettime"), plant_symbol("domain", "fopen"))),
     (engine_symbols, (plant_symbol("engine", "pthread_create"), plant_symbol("engine", "time"))),
+    (simulator_symbols, (plant_symbol("simulator", "clock_gettime"),
+                         plant_symbol("simulator", "rand"),
+                         plant_symbol("simulator", "pthread_create"))),
     (no_mutable_globals, (plant_global,)),
     (folder_includes, (
         plant("core/domain/x.c", "#include <pthread.h>\n"),
