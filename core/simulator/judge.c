@@ -257,6 +257,16 @@ const struct sim_violation *sim_judge_put(
 
 /* The outbox at work. */
 
+/* Several threads of an orchestrator may hold one each, when clocks differ. */
+void sim_judge_lease(struct sim_judge *judge, unsigned orchestrator, struct sim_entry *entry,
+	int64_t lease_ms)
+{
+	struct sim_leases *leases = &entry->leases[orchestrator];
+	int64_t until_ms = sim_world_now_ms(judge->world) + lease_ms;
+	leases->until_ms = until_ms > leases->until_ms ? until_ms : leases->until_ms;
+	leases->count++;
+}
+
 const struct sim_violation *sim_judge_claimed(struct sim_judge *judge, unsigned orchestrator,
 	const struct swm_outbox_row *row, int64_t lease_ms)
 {
@@ -265,8 +275,7 @@ const struct sim_violation *sim_judge_claimed(struct sim_judge *judge, unsigned 
 		(void)sim_judge_blame(judge, "store-differs",
 			"the store gives out %.*s, which is not owed", SIM_FMT(row->id));
 	} else {
-		entry->leased_until_ms[orchestrator] =
-			sim_world_now_ms(judge->world) + lease_ms;
+		sim_judge_lease(judge, orchestrator, entry, lease_ms);
 	}
 	return sim_judge_answer(judge);
 }
@@ -280,7 +289,6 @@ const struct sim_violation *sim_judge_marked(
 			"a mark was carried out on %.*s, which nobody owed", SIM_FMT(mark->id));
 		return sim_judge_answer(judge);
 	}
-	entry->leased_until_ms[orchestrator] = 0;
 	if (mark->action == SWM_MARK_SENT) {
 		if (entry->state == SIM_OWED && !entry->published && !entry->answered) {
 			(void)sim_judge_blame(judge, "sent-unpublished",
@@ -317,7 +325,8 @@ const struct sim_violation *sim_judge_published(
 			orchestrator, SIM_FMT(message->destination), SIM_FMT(message->body));
 		return sim_judge_answer(judge);
 	}
-	int64_t late_ms = sim_world_now_ms(judge->world) - entry->leased_until_ms[orchestrator];
+	struct sim_leases *leases = &entry->leases[orchestrator];
+	bool late = leases->count == 0 || sim_world_now_ms(judge->world) > leases->until_ms;
 	if (entry->state == SIM_PARKED) {
 		(void)sim_judge_blame(judge, "published-uncommitted",
 			"orchestrator %u published %.*s, which is parked", orchestrator,
@@ -327,7 +336,7 @@ const struct sim_violation *sim_judge_published(
 		(void)sim_judge_blame(judge, "copies-differ",
 			"%.*s was committed as %.*s and published as %.*s",
 			SIM_FMT(message->id), SIM_FMT(entry->body), SIM_FMT(message->body));
-	} else if (late_ms > 0 && !judge->slow) {
+	} else if (late && !judge->slow) {
 		(void)sim_judge_blame(judge, "published-unleased",
 			"orchestrator %u published %.*s, whose lease is over, or was used "
 			"before",
@@ -335,7 +344,7 @@ const struct sim_violation *sim_judge_published(
 	} else {
 		(void)check_event_id(judge, entry, message);
 	}
-	entry->leased_until_ms[orchestrator] = -1;
+	leases->count -= leases->count > 0;
 	entry->published = true;
 	return sim_judge_answer(judge);
 }
@@ -343,6 +352,6 @@ const struct sim_violation *sim_judge_published(
 void sim_judge_gone(struct sim_judge *judge, unsigned orchestrator)
 {
 	for (struct sim_entry *at = judge->all_entries; at; at = at->next) {
-		at->leased_until_ms[orchestrator] = 0;
+		at->leases[orchestrator] = (struct sim_leases){0};
 	}
 }

@@ -300,8 +300,7 @@ void sim_judge_lease_fresh(struct sim_judge *judge, unsigned orchestrator,
 		const struct swm_outbox_row *row = &item->outbox[i];
 		struct sim_entry *entry = sim_judge_entry(judge, row->id);
 		if (entry && row->delay_ms == 0) {
-			entry->leased_until_ms[orchestrator] =
-				sim_world_now_ms(judge->world) + lease_ms;
+			sim_judge_lease(judge, orchestrator, entry, lease_ms);
 		}
 	}
 }

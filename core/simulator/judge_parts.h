@@ -38,7 +38,10 @@ struct sim_entry {
 	uint32_t attempt;         /* with a kind */
 	bool published;           /* the broker has had it */
 	bool answered;            /* by a TaskFailed of ours, since no broker takes it */
-	int64_t leased_until_ms[SIM_ORCHESTRATORS_MAX]; /* virtual; 0: not */
+	struct sim_leases {
+		int64_t until_ms; /* virtual, of the longest */
+		uint32_t count;   /* that have not been used */
+	} leases[SIM_ORCHESTRATORS_MAX];
 };
 
 /* A version of a template. */
@@ -153,6 +156,10 @@ bool sim_judge_check_owed(struct sim_judge *judge, struct sim_case *of,
 /* What it cancels is pointless, and what is pointless it has cancelled. */
 bool sim_judge_check_timers(
 	struct sim_judge *judge, struct sim_case *of, const struct swm_commit *item);
+
+/* An orchestrator may send this row, once, until then. */
+void sim_judge_lease(struct sim_judge *judge, unsigned orchestrator, struct sim_entry *entry,
+	int64_t lease_ms);
 
 /* The rows that are due at once are the committer's to send. */
 void sim_judge_lease_fresh(struct sim_judge *judge, unsigned orchestrator,
