@@ -45,6 +45,9 @@ extern const struct swm_command swm_command_plugin_describe;
 /* cli_migrate.c */
 extern const struct swm_command swm_command_migrate;
 
+/* cli_simulate.c */
+extern const struct swm_command swm_command_simulate;
+
 /* cli_check.c */
 extern const struct swm_command swm_command_check;
 

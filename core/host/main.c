@@ -22,6 +22,7 @@ static const struct swm_command *const commands[] = {
 	&swm_command_template_apply,
 	&swm_command_template_list,
 	&swm_command_template_show,
+	&swm_command_simulate,
 	&swm_command_parked_list,
 	&swm_command_parked_show,
 	&swm_command_parked_requeue,
