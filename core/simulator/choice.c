@@ -57,20 +57,20 @@ void sim_choice_seed(struct sim_choice *choice, uint64_t seed)
 	}
 }
 
-void sim_choice_replay(struct sim_choice *choice, const uint32_t *values, size_t count)
+void sim_choice_replay(struct sim_choice *choice, const struct sim_given *given, size_t count)
 {
 	sim_choice_clear(choice);
 	choice->source = SIM_REPLAYED;
-	choice->given = values;
+	choice->given = given;
 	choice->given_count = count;
+	choice->stream_count = 0;
 }
 
 void sim_choice_count(struct sim_choice *choice)
 {
 	sim_choice_clear(choice);
 	choice->source = SIM_COUNTED;
-	choice->given = choice->prefix;
-	choice->given_count = 0;
+	choice->prefix_count = 0;
 }
 
 bool sim_choice_next(struct sim_choice *choice)
@@ -92,15 +92,14 @@ bool sim_choice_next(struct sim_choice *choice)
 		choice->prefix[i] = choice->made[i].value;
 	}
 	choice->prefix[count - 1]++;
-	choice->given = choice->prefix;
-	choice->given_count = count;
+	choice->prefix_count = count;
 	sim_choice_clear(choice);
 	return true;
 }
 
 bool sim_choice_is_old(const struct sim_choice *choice)
 {
-	return choice->source == SIM_COUNTED && choice->made_count < choice->given_count;
+	return choice->source == SIM_COUNTED && choice->made_count < choice->prefix_count;
 }
 
 void sim_choice_clear(struct sim_choice *choice)
@@ -111,6 +110,7 @@ void sim_choice_clear(struct sim_choice *choice)
 void sim_choice_finish(struct sim_choice *choice)
 {
 	free(choice->prefix);
+	free(choice->streams);
 	free(choice->made);
 	*choice = (struct sim_choice){0};
 }
@@ -126,13 +126,55 @@ static void record(struct sim_choice *choice, const char *what, uint32_t n, uint
 	choice->made_count++;
 }
 
-/* What the list says here. */
-static uint32_t given(const struct sim_choice *choice, uint32_t n)
+static bool is_same(const char *a, const char *b)
 {
-	if (choice->made_count >= choice->given_count) {
+	return a == b || strcmp(a, b) == 0;
+}
+
+/* The next answer to this question from `from` on. */
+static size_t find_given(const struct sim_choice *choice, const char *what, size_t from)
+{
+	while (from < choice->given_count && !is_same(choice->given[from].what, what)) {
+		from++;
+	}
+	return from;
+}
+
+static struct sim_stream *stream_of(struct sim_choice *choice, const char *what)
+{
+	for (size_t i = 0; i < choice->stream_count; i++) {
+		if (is_same(choice->streams[i].what, what)) {
+			return &choice->streams[i];
+		}
+	}
+	SIM_MUST_GROW(choice->streams, choice->stream_cap, choice->stream_count + 1);
+	struct sim_stream *added = &choice->streams[choice->stream_count];
+	choice->stream_count++;
+	*added = (struct sim_stream){.what = what, .next = find_given(choice, what, 0)};
+	return added;
+}
+
+static uint32_t replay(struct sim_choice *choice, const char *what)
+{
+	struct sim_stream *stream = stream_of(choice, what);
+	uint32_t index = stream->asked++;
+	if (stream->next == choice->given_count || choice->given[stream->next].index != index) {
 		return 0;
 	}
-	uint32_t value = choice->given[choice->made_count];
+	uint32_t value = choice->given[stream->next].value;
+	stream->next = find_given(choice, what, stream->next + 1);
+	return value;
+}
+
+/* What is fixed beforehand; 0 where nothing is. */
+static uint32_t given(struct sim_choice *choice, const char *what, uint32_t n)
+{
+	uint32_t value = 0;
+	if (choice->source == SIM_REPLAYED) {
+		value = replay(choice, what);
+	} else if (choice->made_count < choice->prefix_count) {
+		value = choice->prefix[choice->made_count];
+	}
 	return value < n ? value : 0;
 }
 
@@ -142,7 +184,8 @@ uint32_t sim_choose(struct sim_choice *choice, const char *what, uint32_t n)
 	if (n == 1) {
 		return 0;
 	}
-	uint32_t value = choice->source == SIM_SEEDED ? below(choice, n) : given(choice, n);
+	uint32_t value =
+		choice->source == SIM_SEEDED ? below(choice, n) : given(choice, what, n);
 	record(choice, what, n, value);
 	return value;
 }
@@ -153,7 +196,24 @@ bool sim_rarely(struct sim_choice *choice, const char *what, uint32_t one_in)
 		return false;
 	}
 	uint32_t value = choice->source == SIM_SEEDED ? below(choice, one_in) == 0
-						      : given(choice, 2) > 0;
+						      : given(choice, what, 2) > 0;
 	record(choice, what, 2, value);
 	return value > 0;
+}
+
+struct sim_given *sim_choice_given(const struct sim_choice *choice, size_t *count)
+{
+	struct sim_choice counter = {0};
+	struct sim_given *list = sim_must_alloc((choice->made_count + 1) * sizeof(*list));
+	*count = 0;
+	for (size_t i = 0; i < choice->made_count; i++) {
+		const struct sim_chosen *made = &choice->made[i];
+		uint32_t index = stream_of(&counter, made->what)->asked++;
+		if (made->value > 0) {
+			list[*count] = (struct sim_given){made->what, index, made->value};
+			(*count)++;
+		}
+	}
+	sim_choice_finish(&counter);
+	return list;
 }

@@ -8,8 +8,10 @@
  * of it, so that a run is nothing but the list of its choices: a seed gives one list,
  * and the same list gives the same run, on any machine and with any compiler.
  *
- * 0 is always the boring answer: no fault, go on as before. So a list can be made
- * simpler by turning choices to 0 and by cutting it short.
+ * 0 is always the boring answer: no fault, go on as before. So a run can be made simpler by
+ * turning choices to 0. Questions of one name are counted apart from all others, and a list
+ * says "the third `crash` is 1": what one answer takes away of other questions does not
+ * shift the answers to those that are left.
  *
  * Concurrency: belongs to one thread.
  */
@@ -29,12 +31,30 @@ struct sim_chosen {
 	uint32_t value;
 };
 
+/* An answer that is not 0, by its question. */
+struct sim_given {
+	const char *what;
+	uint32_t index; /* among the questions of this name */
+	uint32_t value;
+};
+
+/* SIM_REPLAYED: the questions of one name. */
+struct sim_stream {
+	const char *what;
+	uint32_t asked;
+	size_t next; /* the first given answer that is still to come */
+};
+
 struct sim_choice {
 	enum sim_source source;
-	uint64_t state[4];     /* SIM_SEEDED */
-	const uint32_t *given; /* SIM_REPLAYED: borrowed. SIM_COUNTED: `prefix` */
+	uint64_t state[4];             /* SIM_SEEDED */
+	const struct sim_given *given; /* SIM_REPLAYED; borrowed */
 	size_t given_count;
+	struct sim_stream *streams; /* owned */
+	size_t stream_count;
+	size_t stream_cap;
 	uint32_t *prefix; /* SIM_COUNTED: what the list has to begin with; owned */
+	size_t prefix_count;
 	size_t prefix_cap;
 	struct sim_chosen *made; /* in order; owned */
 	size_t made_count;
@@ -45,9 +65,12 @@ struct sim_choice {
  * which is a tool that runs, and not part of an orchestrator. */
 void sim_choice_seed(struct sim_choice *choice, uint64_t seed);
 
-/* `values` stay where they are as long as the choice is used. What is out of a
- * question's range counts as 0. */
-void sim_choice_replay(struct sim_choice *choice, const uint32_t *values, size_t count);
+/* The answers, those of one name by their index, stay where they are as long as the choice
+ * is used; all others are 0. What is out of a question's range counts as 0. */
+void sim_choice_replay(struct sim_choice *choice, const struct sim_given *given, size_t count);
+
+/* The answers of a run that are not 0, for a replay of it. The caller frees. */
+struct sim_given *sim_choice_given(const struct sim_choice *choice, size_t *count);
 
 /* Begins with the list of zeros. */
 void sim_choice_count(struct sim_choice *choice);

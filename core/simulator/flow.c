@@ -49,11 +49,13 @@ static bool act_next(struct sim_world *world)
 
 static void act_due(struct sim_world *world)
 {
+	world->acting = true;
 	while (!world->over && act_next(world)) {
 	}
 	if (!world->over && sim_queue_next_us(world->queue) <= world->now_us) {
 		sim_queue_deliver(world->queue);
 	}
+	world->acting = false;
 }
 
 /* Flows. */
@@ -92,7 +94,10 @@ static int64_t next_time(const struct sim_world *world)
 /* Nobody can run: goes to when somebody can, or to the end. */
 static void pass_time(struct sim_world *world)
 {
-	if (sim_world_rest(world)) {
+	world->acting = true;
+	bool changed = sim_world_rest(world);
+	world->acting = false;
+	if (changed) {
 		return;
 	}
 	int64_t next_us = next_time(world);

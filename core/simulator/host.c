@@ -51,7 +51,9 @@ static void run_host(void *arg)
 		sim_flow_wait(world, host, INT64_MAX);
 	}
 	swm_engine_stop(engine);
-	SIM_TRACE(world, "%s", host->dead ? "is gone" : "has stopped");
+	if (!host->dead) {
+		SIM_TRACE(world, "has stopped");
+	}
 	host->running = false;
 	host->stopping = false;
 	if (!world->over) {

@@ -183,6 +183,7 @@ struct sim_world {
 	size_t due_count;
 	size_t due_cap;
 	size_t line_cap;
+	bool acting; /* the world itself, not the current flow */
 };
 
 /* Adds to the digest of all that happened. */

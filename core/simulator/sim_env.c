@@ -70,7 +70,7 @@ static void write_log(void *ctx, int32_t level, const char *source, const char *
 {
 	struct sim_host *host = ctx;
 	(void)level, (void)source;
-	if (sim_world_traces(host->world)) {
+	if (!host->dead && sim_world_traces(host->world)) {
 		char text[SIM_TEXT_MAX];
 		va_list args;
 		va_start(args, format);

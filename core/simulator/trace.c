@@ -49,13 +49,13 @@ void sim_world_note(struct sim_world *world, uint64_t what)
 
 bool sim_world_traces(const struct sim_world *world)
 {
-	return world->plan->trace;
+	return world->plan->trace || world->plan->on_line;
 }
 
 void sim_world_trace(struct sim_world *world, const char *format, ...)
 {
 	struct sim_verdict *verdict = world->verdict;
-	const struct sim_flow *flow = world->current;
+	const struct sim_flow *flow = world->acting ? NULL : world->current;
 	char line[LINE_MAX_BYTES];
 	int len = snprintf(line, sizeof(line), "%6lld.%03lld ",
 		(long long)(world->now_us / 1000000), (long long)(world->now_us / 1000 % 1000));
@@ -67,10 +67,15 @@ void sim_world_trace(struct sim_world *world, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(line + len, sizeof(line) - (size_t)len, format, args);
 	va_end(args);
-	SIM_MUST_GROW(verdict->lines, world->line_cap, verdict->line_count + 1);
-	verdict->lines[verdict->line_count] =
-		sim_must_copy((struct swm_str){line, strlen(line)});
-	verdict->line_count++;
+	if (world->plan->on_line) {
+		world->plan->on_line(world->plan->on_line_ctx, line);
+	}
+	if (world->plan->trace) {
+		SIM_MUST_GROW(verdict->lines, world->line_cap, verdict->line_count + 1);
+		verdict->lines[verdict->line_count] =
+			sim_must_copy((struct swm_str){line, strlen(line)});
+		verdict->line_count++;
+	}
 }
 
 void sim_verdict_finish(struct sim_verdict *verdict)

@@ -64,6 +64,10 @@ struct sim_plan {
 
 	bool trace; /* keep the lines of struct sim_verdict */
 
+	/* May be NULL. Told each line of the trace as it comes about, kept or not. */
+	void (*on_line)(void *ctx, const char *line);
+	void *on_line_ctx;
+
 	/* May be NULL. Asked before each choice of who runs next, with a hash of all that the
 	 * future depends on; true: this state is known, end the run. */
 	bool (*prune)(void *ctx, uint64_t hash);
