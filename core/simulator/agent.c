@@ -218,8 +218,8 @@ static void poison(struct sim_agents *agents, const struct customer *customer)
 		"\xff\xfe{}",
 		"{\"event_name\":\"TaskCompleted\"}",
 		"null",
-		"{\"event_name\":\"StartWorkflow\",\"component_name\":\"NOBODY\","
-		"\"business_ref_no\":\"1\"}",
+		("{\"event_name\":\"StartWorkflow\",\"component_name\":\"NOBODY\","
+		 "\"business_ref_no\":\"1\"}"),
 	};
 	uint32_t kind = sim_choose(agents->choice, "agent: poison", 12);
 	int64_t delay_ms = (int64_t)sim_choose(agents->choice, "agent: poison delay", 3) * 700;
