@@ -90,7 +90,8 @@ void swm_dispatcher_wake(struct swm_dispatcher *dispatcher, int64_t due_ms)
 	swm_env_unlock(env, dispatcher->mutex);
 }
 
-/* What is owed from now on is not in the claim that follows. */
+/* Before a claim, which may miss what is owed from now on, and before the look whether to
+ * stop, whose wake must not be forgotten. */
 static void forget_wakes(struct swm_dispatcher *dispatcher)
 {
 	const struct swm_env *env = dispatcher->shared->env;
@@ -199,7 +200,6 @@ static swm_status work(
 		status = swm_link_flush(&dispatcher->link, &dispatcher->marks, err);
 	}
 	if (status == SWM_OK) {
-		forget_wakes(dispatcher);
 		status = claim(dispatcher, again_ms, err);
 	}
 	if (status == SWM_OK && *again_ms > 0) {
@@ -211,9 +211,13 @@ static swm_status work(
 static void run(void *arg)
 {
 	struct swm_dispatcher *dispatcher = arg;
-	while (!swm_shared_stopping(dispatcher->shared)) {
+	for (;;) {
 		struct swm_error err = {0};
 		int64_t again_ms = 0;
+		forget_wakes(dispatcher);
+		if (swm_shared_stopping(dispatcher->shared)) {
+			break;
+		}
 		swm_status status = work(dispatcher, &again_ms, &err);
 		if (status != SWM_OK) {
 			(void)swm_shared_pause(dispatcher->shared,

@@ -11,6 +11,7 @@
 #include "message.h"
 #include "text.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -398,6 +399,82 @@ static void stops_while_everything_is_away(void **state)
 	fake_store_heal(bench->world.store);
 }
 
+/* An env and a store that hold the dispatcher in its first call until the engine waits for
+ * its end, and count how often it goes to sleep after that. */
+static struct {
+	const struct swm_env *env;
+	void (*run)(void *arg);
+	atomic_uint joined;
+	atomic_bool joining; /* the dispatcher */
+	atomic_uint sleeps;
+} held;
+
+static _Thread_local bool is_dispatcher;
+
+static void run_held(void *arg)
+{
+	is_dispatcher = true;
+	held.run(arg);
+}
+
+static swm_status start_held(void *ctx, const char *name, void (*run)(void *arg), void *arg,
+	struct swm_env_thread **out, struct swm_error *err)
+{
+	if (strcmp(name, "dispatcher") == 0) {
+		held.run = run;
+		run = run_held;
+	}
+	return held.env->thread_start(ctx, name, run, arg, out, err);
+}
+
+static void join_held(void *ctx, struct swm_env_thread *thread)
+{
+	/* The processor's is the first. */
+	atomic_store(&held.joining, atomic_fetch_add(&held.joined, 1) == 1);
+	held.env->thread_join(ctx, thread);
+}
+
+static void wait_held(
+	void *ctx, struct swm_env_cond *cond, struct swm_env_mutex *mutex, int64_t timeout_ms)
+{
+	if (is_dispatcher && atomic_load(&held.joining)) {
+		atomic_fetch_add(&held.sleeps, 1);
+	}
+	held.env->cond_wait(ctx, cond, mutex, timeout_ms);
+}
+
+static swm_status open_held(
+	struct swm_store *store, struct swm_session **out, struct swm_error *err)
+{
+	while (is_dispatcher && !atomic_load(&held.joining)) {
+		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	return fake_store_ops.session_open(store, out, err);
+}
+
+/* The dispatcher is told to end while it is about to look for work: it does not first sleep
+ * until there is some. */
+static void the_dispatcher_hears_the_stop(void **state)
+{
+	struct bench *bench = *state;
+	held.env = bench->config.env;
+	struct swm_env env = *held.env;
+	struct swm_store_ops ops = fake_store_ops;
+	env.thread_start = start_held;
+	env.thread_join = join_held;
+	env.cond_wait = wait_held;
+	ops.session_open = open_held;
+	bench->config.env = &env;
+	bench->config.store_ops = &ops;
+	bench->listen[0].processors = 1;
+	start(bench, &bench->engine);
+	await(bench, "test_not_ready", 1);
+	swm_engine_stop(bench->engine);
+	bench->engine = NULL;
+	assert_true(atomic_load(&held.joining));
+	assert_int_equal(atomic_load(&held.sleeps), 0);
+}
+
 static void refuses_a_wrong_configuration(void **state)
 {
 	struct bench *bench = *state;
@@ -436,6 +513,7 @@ int main(void)
 		TEST(says_how_it_stands),
 		TEST(flushes_marks_when_idle_and_at_the_end),
 		TEST(stops_while_everything_is_away),
+		TEST(the_dispatcher_hears_the_stop),
 		TEST(refuses_a_wrong_configuration),
 	};
 	return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
