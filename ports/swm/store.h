@@ -17,6 +17,9 @@
  * understanding of `body`, which is the core's. It may index only the columns
  * named here. One document per instance is enough to keep every promise.
  *
+ * Text is UTF-8 without NUL. What comes from outside as it may be, and is handed on as it
+ * came, is bytes: bodies, the ids that senders gave, keys, header values.
+ *
  * Time. A store that is shared measures leases and `due_ms` by its own clock, so
  * that orchestrators need not agree on the time; a local one asks the host.
  *
@@ -69,7 +72,7 @@ struct swm_instance_row {
 
 struct swm_event_row {
 	struct swm_str id;        /* the dedupe key */
-	struct swm_str source_id; /* the id that the sender or the broker gave */
+	struct swm_str source_id; /* the id that the sender or the broker gave: bytes */
 	struct swm_str name;
 	struct swm_str stage; /* may be empty, like task */
 	struct swm_str task;
@@ -90,7 +93,7 @@ enum {
 	SWM_OUTBOX_DEAD = 1     /* parked: kept, shown, not sent */
 };
 
-/* A message owed to the world. Body and header values are bytes, not text. */
+/* A message owed to the world. Body, key and header values are bytes, not text. */
 struct swm_outbox_row {
 	struct swm_str id;          /* unique for ever; at most 64 bytes */
 	struct swm_str instance_id; /* absent: a row of no instance */

@@ -130,7 +130,7 @@ static void contents(struct conform_case *c)
 	struct store_step *step = store_new_step(c, conform_name(c, "in/%%2Fstance"), 0);
 	struct swm_outbox_row *row = store_step_owe(step, (struct swm_str){id, 64}, 1);
 	row->destination = CONFORM_STR("a queue: \xe2\x82\xac");
-	row->key = conform_name(c, "key");
+	row->key = conform_bytes(c, 300, 8);
 	row->body = conform_bytes(c, 3000, 9);
 	row->reason = CONFORM_STR("put off: no such queue");
 	row->headers = headers;
@@ -287,7 +287,7 @@ static const struct conform_test tests[] = {
 	{CONFORM_PROMISE("store.outbox.delay", delayed,
 		"a row with a delay can be claimed when it is due, not before")},
 	{CONFORM_PROMISE("store.outbox.contents", contents,
-		"a row comes back as committed: body and header values are any bytes")},
+		"a row comes back as committed: body, key and header values are any bytes")},
 	{CONFORM_PROMISE(
 		"store.outbox.order", earliest_first, "the earliest due is claimed first")},
 	{CONFORM_PROMISE("store.outbox.limit", at_most_limit,

@@ -240,6 +240,7 @@ static void event_columns(struct conform_case *c)
 	struct swm_event_row *bare = store_step_event(step, conform_name(c, "e2"));
 	bare->stage = CONFORM_STR("");
 	bare->task = CONFORM_STR("");
+	bare->source_id = conform_bytes(c, 300, 6);
 	bare->attempt = 0;
 	bare->outcome = SWM_OUTCOME_IGNORED;
 	store_apply(c, step);
@@ -357,7 +358,7 @@ static const struct conform_test tests[] = {
 	{CONFORM_PROMISE("store.list.follows", filters_follow,
 		"the columns that are listed by follow each commit")},
 	{CONFORM_PROMISE("store.events.columns", event_columns,
-		"an event comes back as committed; its body is any bytes")},
+		"an event comes back as committed; its body and source_id are any bytes")},
 	{CONFORM_PROMISE("store.events.pages", event_pages,
 		"events are listed by sequence, of one instance, each once")},
 	{CONFORM_PROMISE("store.purge.finished", purged,
