@@ -25,6 +25,7 @@ swm_status swm_error_set(struct swm_error *err, swm_status status, const char *f
 		size_t len = swm_str_cut(swm_str_from(text), SWM_ERROR_MESSAGE_MAX - 1);
 		*err = (struct swm_error){.status = status};
 		memcpy(err->message, text, len);
+		swm_text_clean(err->message);
 	}
 	return status;
 }

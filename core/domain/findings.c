@@ -56,5 +56,6 @@ swm_status swm_findings_add(struct swm_findings *findings, struct swm_str text, 
 	(void)vsnprintf(message, sizeof(message), fmt, args);
 	size_t len = swm_str_cut(swm_str_from(message), sizeof(finding->message) - 1);
 	memcpy(finding->message, message, len);
+	swm_text_clean(finding->message);
 	return SWM_OK;
 }

@@ -21,6 +21,9 @@
 /* Long enough for /stages/63/tasks/1023/ and a field of ours or the start of one. */
 #define POINTER_MAX 256
 
+/* Of a key that is somebody else's. */
+#define KEY_SHOWN_BYTES 100
+
 struct check {
 	struct swm_str text;
 	struct swm_findings *findings;
@@ -75,6 +78,23 @@ SWM_PRINTF(2, 3) static struct place place_of(const struct place *within, const 
 	(void)vsnprintf(place.pointer + len, sizeof(place.pointer) - len, fmt, args);
 	va_end(args);
 	return place;
+}
+
+/* The member of that key, escaped as RFC 6901 says, a long one cut at a letter. */
+static struct place place_of_key(const struct place *within, const char *key)
+{
+	char escaped[2 * KEY_SHOWN_BYTES + 1];
+	const size_t shown = swm_str_cut(swm_str_from(key), KEY_SHOWN_BYTES);
+	size_t len = 0;
+	for (size_t i = 0; i < shown; i++) {
+		const bool special = key[i] == '~' || key[i] == '/';
+		escaped[len++] = special ? '~' : key[i];
+		if (special) {
+			escaped[len++] = key[i] == '~' ? '0' : '1';
+		}
+	}
+	escaped[len] = '\0';
+	return place_of(within, "/%s", escaped);
 }
 
 SWM_PRINTF(4, 0)
@@ -181,7 +201,7 @@ static void check_retry(struct check *check, const struct place *task_place, con
 			continue;
 		}
 		struct swm_str nearest = nearest_of(key, retry_fields);
-		struct place field = place_of(&place, "/%.100s", key);
+		struct place field = place_of_key(&place, key);
 		error_at(check, &field, "unknown key%s%s%s",
 			nearest.ptr ? "; did you mean \"" : "", nearest.ptr ? nearest.ptr : "",
 			nearest.ptr ? "\"?" : "");
@@ -216,7 +236,7 @@ static void check_fields(struct check *check, const struct place *place, json_t 
 		swm_json_out_value(&out, json_object_iter_value(member));
 		bytes += out.len + strlen(key) + 4;
 
-		struct place field = place_of(place, "/%.100s", key);
+		struct place field = place_of_key(place, key);
 		struct swm_str nearest = nearest_of(key, task_fields);
 		if (is_one_of(key, reserved_fields)) {
 			error_at(check, &field,

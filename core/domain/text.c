@@ -71,6 +71,21 @@ size_t swm_utf8_bytes(const char *at, const char *end)
 	return 0;
 }
 
+void swm_text_clean(char *text)
+{
+	const char *end = text + strlen(text);
+	while (text < end) {
+		const bool ascii = (unsigned char)*text < 0x80;
+		const bool control = (ascii && *text < 0x20) || *text == 0x7f;
+		size_t bytes = ascii ? 1 : swm_utf8_bytes(text, end);
+		if (bytes == 0 || control) {
+			*text = '?';
+			bytes = 1;
+		}
+		text += bytes;
+	}
+}
+
 static size_t least(size_t a, size_t b)
 {
 	return a < b ? a : b;

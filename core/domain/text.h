@@ -28,6 +28,10 @@ size_t swm_utf8_bytes(const char *at, const char *end);
 /* Has a byte below 0x20, or 0x7f: not allowed in names. */
 bool swm_str_has_control(struct swm_str text);
 
+/* Makes one line of UTF-8 of it, in place: each control character, and each byte of what
+ * is not UTF-8, becomes '?'. For messages that quote what somebody has sent. */
+void swm_text_clean(char *text);
+
 /* The one of `names` that `text` most likely meant: at most a third of its
  * letters inserted, dropped, changed or swapped. Absent when none is near. */
 struct swm_str swm_str_nearest(struct swm_str text, const struct swm_str *names, size_t count);

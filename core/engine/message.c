@@ -170,21 +170,6 @@ static bool copy_id(struct swm_arena *arena, const struct swm_id *id, struct swm
 	return swm_arena_copy(arena, swm_id_str(id), out);
 }
 
-/* An adapter's message may be anything; what is no UTF-8 of it becomes '?', for the event
- * that quotes it must be read again. */
-static void make_utf8(char *text)
-{
-	const char *end = text + strlen(text);
-	while (text < end) {
-		size_t bytes = (unsigned char)*text < 0x80 ? 1 : swm_utf8_bytes(text, end);
-		if (bytes == 0) {
-			*text = '?';
-			bytes = 1;
-		}
-		text += bytes;
-	}
-}
-
 swm_status swm_row_undeliverable(const struct swm_outbox_row *row, struct swm_str own_queue,
 	struct swm_str why, struct swm_arena *arena, struct swm_outbox_row *out,
 	struct swm_error *err)
@@ -199,7 +184,7 @@ swm_status swm_row_undeliverable(const struct swm_outbox_row *row, struct swm_st
 
 	char reason[sizeof(prefix) + SWM_ERROR_MESSAGE_MAX];
 	(void)snprintf(reason, sizeof(reason), "%s%.*s", prefix, SWM_FMT(why));
-	make_utf8(reason);
+	swm_text_clean(reason); /* an adapter's may be anything */
 	struct swm_str parts[] = {SWM_STR("undeliverable"), row->id};
 	struct swm_id id;
 	swm_id_of(parts, sizeof(parts) / sizeof(parts[0]), &id);

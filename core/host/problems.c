@@ -5,6 +5,7 @@
 #include "problems.h"
 
 #include "json_read.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ void swm_problems_add(struct swm_problems *list, enum swm_severity severity,
 	va_start(args, fmt);
 	(void)vsnprintf(message, sizeof(message), fmt, args);
 	va_end(args);
+	swm_text_clean(message);
 
 	char *kept_pointer = strdup(pointer);
 	char *kept_message = strdup(message);

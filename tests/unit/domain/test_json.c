@@ -364,6 +364,28 @@ static void check_refused(
 	}
 }
 
+/* A message stands in logs and in the store, which take lines of UTF-8: what it quotes of
+ * a broken text must not make it something else. */
+static void test_refused_in_one_line(void **state)
+{
+	static const char *const rows[] = {
+		"{\"a\nb\":1}",
+		"{\"a\xe9\":1}",
+		"{\"k\x01\x1b[31m{\n\xf0\x9f\":[}",
+	};
+	struct swm_error err = {0};
+	json_t *out = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		assert_int_equal(swm_json_read(str(rows[i]), 4096, &out, &err), SWM_E_INVALID);
+		assert_null(strpbrk(err.message, "\n\x01\x1b"));
+		json_t *text = json_string(err.message);
+		assert_non_null(text);
+		json_decref(text);
+	}
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -535,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_judged),
+		cmocka_unit_test(test_refused_in_one_line),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_line),

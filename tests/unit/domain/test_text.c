@@ -66,6 +66,26 @@ static void test_control(void **state)
 	assert_true(swm_str_has_control((struct swm_str){"a\0b", 3}));
 }
 
+static void assert_clean(const char *text, const char *clean)
+{
+	char copy[64];
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	swm_text_clean(copy);
+	assert_string_equal(copy, clean);
+}
+
+static void test_clean(void **state)
+{
+	(void)state;
+	assert_clean("", "");
+	assert_clean("Pizza \xc3\xa9 \xe2\x82\xac \xf0\x9f\x8d\x95 ~",
+		"Pizza \xc3\xa9 \xe2\x82\xac \xf0\x9f\x8d\x95 ~");
+	assert_clean("two\nlines\r\x1b[31m\x7f", "two?lines??[31m?");
+	assert_clean("\xe9t\xe9 \xc0\x80 \xed\xa0\x80", "?t? ?? ???");
+	assert_clean("cut \xf0\x9f\x8d", "cut ???");
+}
+
 static void test_nearest(void **state)
 {
 	static const struct swm_str names[] = {
@@ -106,6 +126,7 @@ int main(void)
 		cmocka_unit_test(test_from),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_control),
+		cmocka_unit_test(test_clean),
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_nearest_long),
 	};
