@@ -6,7 +6,8 @@
  * the same call must succeed right after.
  *
  * The linker sends the archive's malloc and its kin here (--wrap); jansson, which is a
- * shared library, gets these through json_set_alloc_funcs().
+ * shared library, gets these through json_set_alloc_funcs(). What is taken from an arena
+ * comes here as well: seldom does one have to ask malloc, but any time it may.
  */
 
 #include "support.h"
@@ -20,6 +21,10 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void __wrap_free(void *block);
 char *__wrap_strdup(const char *text);
+void *__real_swm_arena_take(struct swm_arena *arena, size_t size);
+bool __real_swm_arena_copy(struct swm_arena *arena, struct swm_str text, struct swm_str *out);
+void *__wrap_swm_arena_take(struct swm_arena *arena, size_t size);
+bool __wrap_swm_arena_copy(struct swm_arena *arena, struct swm_str text, struct swm_str *out);
 
 static struct {
 	unsigned long count;   /* allocations of this run */
@@ -74,6 +79,16 @@ void __wrap_free(void *block)
 {
 	heap.live -= block != NULL;
 	__real_free(block);
+}
+
+void *__wrap_swm_arena_take(struct swm_arena *arena, size_t size)
+{
+	return heap_refuses() ? NULL : __real_swm_arena_take(arena, size);
+}
+
+bool __wrap_swm_arena_copy(struct swm_arena *arena, struct swm_str text, struct swm_str *out)
+{
+	return !heap_refuses() && __real_swm_arena_copy(arena, text, out);
 }
 
 static const char template_text[] =

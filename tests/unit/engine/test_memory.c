@@ -5,7 +5,8 @@
  * all of them from there on for a while. Whatever the engine was doing, nothing may be
  * lost, acknowledged too early or done twice, and it goes on when there is memory.
  *
- * The linker sends malloc and its kin here (--wrap); the fakes are exempt.
+ * The linker sends malloc and its kin here (--wrap), and what is taken from an arena;
+ * the fakes are exempt.
  */
 
 #include "rig.h"
@@ -28,6 +29,11 @@ void *__real_realloc(void *old, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
+
+void *__real_swm_arena_take(struct swm_arena *arena, size_t size);
+bool __real_swm_arena_copy(struct swm_arena *arena, struct swm_str text, struct swm_str *out);
+void *__wrap_swm_arena_take(struct swm_arena *arena, size_t size);
+bool __wrap_swm_arena_copy(struct swm_arena *arena, struct swm_str text, struct swm_str *out);
 
 /* The allocations still to succeed before the failures begin; and how many fail then,
  * since it was armed. */
@@ -63,6 +69,16 @@ void *__wrap_calloc(size_t count, size_t size)
 void *__wrap_realloc(void *old, size_t size)
 {
 	return is_failing() ? NULL : __real_realloc(old, size);
+}
+
+void *__wrap_swm_arena_take(struct swm_arena *arena, size_t size)
+{
+	return is_failing() ? NULL : __real_swm_arena_take(arena, size);
+}
+
+bool __wrap_swm_arena_copy(struct swm_arena *arena, struct swm_str text, struct swm_str *out)
+{
+	return !is_failing() && __real_swm_arena_copy(arena, text, out);
 }
 
 static void arm(long pass, long fail_count)
