@@ -87,10 +87,11 @@ static struct place place_of_key(const struct place *within, const char *key)
 	const size_t shown = swm_str_cut(swm_str_from(key), KEY_SHOWN_BYTES);
 	size_t len = 0;
 	for (size_t i = 0; i < shown; i++) {
-		const bool special = key[i] == '~' || key[i] == '/';
-		escaped[len++] = special ? '~' : key[i];
-		if (special) {
+		if (key[i] == '~' || key[i] == '/') {
+			escaped[len++] = '~';
 			escaped[len++] = key[i] == '~' ? '0' : '1';
+		} else {
+			escaped[len++] = key[i];
 		}
 	}
 	escaped[len] = '\0';
