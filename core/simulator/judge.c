@@ -210,7 +210,7 @@ static bool put_again(
 	if (entry->state == SIM_GONE) {
 		entry->body = sim_judge_copy(judge, row->body);
 		entry->state = row->state == SWM_OUTBOX_DEAD ? SIM_PARKED : SIM_OWED;
-		entry->published = false;
+		/* If it was published it stays so: that was the same event. */
 	}
 	return true;
 }
