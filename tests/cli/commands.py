@@ -67,6 +67,34 @@ def test_a_good_template_is_fine(site):
     assert "no-such-file" in site.run("template", "lint", "no-such-file", code=3).err
 
 
+def test_a_template_survives_simulation(site):
+    first = site.run("simulate", str(PIZZA), "--seeds", "25").out
+    assert "\n25 of 25 worlds survived. The longest path is seed " in first, first
+    assert "... 25 worlds in all\n" in first, first
+    assert "crash" in first and "FAULT" in first and "For example seed " in first, first
+    assert first == site.run("simulate", str(PIZZA), "--seeds", "25").out
+
+
+def test_a_simulated_world_is_told_by_its_seed(site):
+    told = site.run("simulate", str(PIZZA), "--seed", "7", "--trace").out
+    assert "commits ITALIAN/REF-0 version 1" in told and "nothing moves any more" in told, told
+    assert told.count("survived") == 2, told
+    rows = site.run("simulate", str(PIZZA), "--seeds", "3", "--faults", "none", "-o",
+                    "json").json()
+    assert [row["seed"] for row in rows] == [1, 2, 3], rows
+    assert {(row["result"], row["faults"]) for row in rows} == {("survived", 0)}, rows
+
+
+def test_what_cannot_be_simulated_is_told(site):
+    names = site.run("simulate", "--list").out
+    assert "commit-doubt" in names and "acked-before-commit" in names, names
+    assert "there is no \"rain\"" in site.run("simulate", str(PIZZA), "--faults",
+                                              "crash,rain", code=2).err
+    assert "a template is needed" in site.run("simulate", code=2).err
+    assert "5 errors" in site.run("simulate", str(FIVE), code=1).err
+    assert "gone.json" in site.run("simulate", "gone.json", code=3).err
+
+
 def test_a_store_without_schema_says_migrate(site):
     assert "swm migrate" in site.run("list", code=1).err
     site.run("migrate")
