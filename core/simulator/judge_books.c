@@ -331,8 +331,6 @@ struct sim_judge *sim_judge_create(struct sim_world *world)
 {
 	struct sim_judge *judge = sim_must_alloc(sizeof(*judge));
 	judge->world = world;
-	judge->slow =
-		sim_world_may(world, SIM_FAULT_SLOW) || sim_world_may(world, SIM_FAULT_STALL);
 	swm_arena_init(&judge->memory);
 	return judge;
 }

@@ -85,7 +85,6 @@ struct sim_judge {
 	struct sim_case *all_cases;
 	struct sim_pattern *patterns;
 	struct sim_reading *readings;
-	bool slow; /* calls may take longer than an engine can know: leases prove nothing */
 	struct sim_violation violation;
 };
 

@@ -41,6 +41,7 @@ struct sim_flow {
 	const void *waits_for; /* WAITING: what may wake it */
 	int64_t until_us;      /* WAITING: virtual; INT64_MAX: no end */
 	uint64_t history;      /* of all that its calls have returned */
+	int64_t read_us;       /* virtual: when it last read the clock */
 };
 
 /* Begins a flow; it runs when its turn comes. */

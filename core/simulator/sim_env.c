@@ -54,8 +54,12 @@ static int64_t now_ms(void *ctx)
 static int64_t monotonic_us(void *ctx)
 {
 	struct sim_host *host = ctx;
-	sim_flow_yield(host->world);
-	return MONOTONIC_START_US * (host->index + 1) + host->world->now_us;
+	struct sim_world *world = host->world;
+	sim_flow_yield(world);
+	if (world->current) {
+		world->current->read_us = world->now_us;
+	}
+	return MONOTONIC_START_US * (host->index + 1) + world->now_us;
 }
 
 static void count(void *ctx, const char *metric, int64_t delta)

@@ -717,6 +717,18 @@ static swm_status publish_one(struct sim_host *host, const struct swm_message *m
 	return status;
 }
 
+/* Until when the engine means to be publishing, by what it knew when it began. */
+static void judge_leases(const struct sim_host *host, const struct swm_message *messages,
+	size_t count, int64_t timeout_ms)
+{
+	struct sim_world *world = host->world;
+	int64_t until_ms = world->current->read_us / 1000 + timeout_ms;
+	for (size_t i = 0; i < count; i++) {
+		sim_world_judge(world, sim_judge_publishing(world->judge, host->index,
+					       &messages[i], until_ms));
+	}
+}
+
 static swm_status publisher_publish(struct swm_publisher *publisher,
 	const struct swm_message *messages, size_t count, int64_t timeout_ms,
 	swm_status *results, struct swm_error *err)
@@ -726,6 +738,9 @@ static swm_status publisher_publish(struct swm_publisher *publisher,
 	struct sim_world *world = host->world;
 	if (!host->dead && (publisher->broken || timeout_ms <= 0)) {
 		return broken(host, "published through a lost publisher, or without any time");
+	}
+	if (!host->dead) {
+		judge_leases(host, messages, count, timeout_ms);
 	}
 	if (!sim_call_begin(&call, host, "publish")) {
 		return SIM_CUT(err);
