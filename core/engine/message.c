@@ -185,7 +185,8 @@ swm_status swm_row_undeliverable(const struct swm_outbox_row *row, struct swm_st
 	char reason[sizeof(prefix) + SWM_ERROR_MESSAGE_MAX];
 	(void)snprintf(reason, sizeof(reason), "%s%.*s", prefix, SWM_FMT(why));
 	swm_text_clean(reason); /* an adapter's may be anything */
-	struct swm_str parts[] = {SWM_STR("undeliverable"), row->id};
+	/* Not of the row alone: another process may be refused in other words. */
+	struct swm_str parts[] = {SWM_STR("undeliverable"), row->id, swm_str_from(reason)};
 	struct swm_id id;
 	swm_id_of(parts, sizeof(parts) / sizeof(parts[0]), &id);
 	*out = (struct swm_outbox_row){

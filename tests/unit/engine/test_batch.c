@@ -491,6 +491,32 @@ static void a_refusal_in_latin_1_can_be_quoted(void **state)
 	swm_arena_finish(&arena);
 }
 
+/* Two processes may be refused one StartTask with different words: two messages that
+ * differ have two ids, and the same one has the same. */
+static void a_refusal_in_other_words_is_another_message(void **state)
+{
+	(void)state;
+	static const char start_task[] = "{\"business_ref_no\":\"1\",\"component_name\":\"T\","
+					 "\"event_name\":\"StartTask\","
+					 "\"stage_name\":\"ONE\",\"task_name\":\"a\"}";
+	const struct swm_outbox_row row = {
+		.id = SWM_STR("id"), .body = SWM_STR(start_task), .attempt = 1};
+	const struct swm_str why[] = {
+		SWM_STR("too large"), SWM_STR("too large"), SWM_STR("no way")};
+	struct swm_outbox_row out[3];
+	struct swm_arena arena = {0};
+	for (size_t i = 0; i < 3; i++) {
+		struct swm_error err = {0};
+		assert_int_equal(swm_row_undeliverable(&row, SWM_STR(WORKFLOW_QUEUE), why[i],
+					 &arena, &out[i], &err),
+			SWM_OK);
+	}
+	assert_true(swm_str_equal(out[0].id, out[1].id));
+	assert_true(swm_str_equal(out[0].body, out[1].body));
+	assert_false(swm_str_equal(out[0].id, out[2].id));
+	swm_arena_finish(&arena);
+}
+
 static void a_start_task_nobody_takes_becomes_a_task_failed(void **state)
 {
 	struct rig *rig = *state;
@@ -855,6 +881,7 @@ int main(void)
 		TEST(an_event_behind_its_start_in_the_batch_counts),
 		TEST(a_refusal_in_latin_1_can_be_quoted),
 		TEST(a_start_task_nobody_takes_becomes_a_task_failed),
+		TEST(a_refusal_in_other_words_is_another_message),
 		TEST(a_refusal_that_may_heal_is_put_off),
 		TEST(a_message_in_doubt_keeps_its_row),
 		TEST(a_lost_publisher_is_opened_again),
