@@ -73,7 +73,7 @@ static const struct swm_flag simulate_flags[] = {
 		.name = "list",
 		.type = SWM_FLAG_SWITCH,
 		.offset = offsetof(struct simulate_values, list),
-		.help = "print the faults, and what is checked",
+		.help = "print the faults, and the promises that are checked",
 	},
 	{0},
 };
@@ -99,6 +99,7 @@ static const struct swm_column fault_columns[] = {
 };
 
 static const struct swm_column list_columns[] = {
+	{"KIND", "kind", false},
 	{"NAME", "name", false},
 	{"TEXT", "text", false},
 };
@@ -316,11 +317,13 @@ static int print_lists(struct swm_cli *cli)
 	}
 	for (unsigned i = 0; i < SIM_FAULTS; i++) {
 		const struct sim_fault_info *info = sim_fault_info((enum sim_fault)i);
+		swm_rows_add(rows, SWM_STYLE_DIM, SWM_STR("fault"));
 		swm_rows_add(rows, SWM_STYLE_BOLD, swm_str_from(info->name));
 		swm_rows_add(rows, SWM_STYLE_PLAIN, swm_str_from(info->text));
 	}
 	for (const struct sim_invariant *at = sim_invariants(); at->name; at++) {
-		swm_rows_add(rows, SWM_STYLE_GREEN, swm_str_from(at->name));
+		swm_rows_add(rows, SWM_STYLE_DIM, SWM_STR("promise"));
+		swm_rows_add(rows, SWM_STYLE_BOLD, swm_str_from(at->name));
 		swm_rows_add(rows, SWM_STYLE_PLAIN, swm_str_from(at->text));
 	}
 	status = swm_rows_print(rows, &cli->out);

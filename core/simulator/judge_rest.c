@@ -58,7 +58,9 @@ static const struct sim_invariant invariants[] = {
 	{"message-left", "at rest: every message is settled"},
 	{"outbox-not-drained", "at rest: nothing is owed any more"},
 	{"not-completed", "at rest: every instance whose agents answer is COMPLETED"},
-	{"livelock", "the world comes to rest"},
+	{"never-quiet", "at rest: the world comes to it in time"},
+	{"livelock", "it does in a bounded number of steps"},
+	{"deadlock", "threads do not wait for each other without end"},
 	{"contract", "the engine keeps its side of both ports"},
 	{NULL, NULL},
 };
