@@ -19,7 +19,7 @@
 /*
  * Written so that a step touches few pages:
  *  - events refer to an instance by its number, which grows with time: its text id is
- *    stored but once, and in the outbox, whose rows must outlive a purged instance;
+ *    stored but once, and in the outbox, some of whose rows belong to no instance;
  *  - the columns of an instance that change have no index, and its pages have room, so
  *    that an update stays within its page and touches no index (HOT);
  *  - there is no primary key of events but (instance, id), so that the table can be

@@ -268,12 +268,15 @@ const struct store_statement_text store_statements[STMT_COUNT] = {
 	/* One that is being written is not finished after all, or will be found next time. */
 	[STMT_PURGE] = {"swm_purge",
 		"WITH finished AS MATERIALIZED ("
-		" SELECT number FROM {instance}"
+		" SELECT number, id FROM {instance}"
 		" WHERE ((1::bigint << status) & $1::bigint) <> 0 AND updated_ms < $2::bigint"
 		" ORDER BY created_ms LIMIT $3::bigint FOR UPDATE SKIP LOCKED),"
 		"forgotten AS ("
 		" DELETE FROM {event} AS e USING finished"
-		" WHERE e.instance = ANY (ARRAY[finished.number]))"
+		" WHERE e.instance = ANY (ARRAY[finished.number])),"
+		/* The outbox has no index on instances: one look through it does for all. */
+		"owed AS ("
+		" DELETE FROM {outbox} AS o USING finished WHERE o.instance_id = finished.id)"
 		"DELETE FROM {instance} AS i USING finished"
 		" WHERE i.number = ANY (ARRAY[finished.number])",
 		3},

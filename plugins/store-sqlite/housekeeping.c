@@ -39,6 +39,18 @@ static swm_status find_finished(struct swm_session *session, uint32_t status_mas
 	}
 }
 
+/* The outbox has no index on instances, so one look through it does for all of a slice. */
+static swm_status delete_owed(struct swm_session *session, uint32_t status_mask,
+	int64_t before_ms, uint32_t limit, struct swm_error *err)
+{
+	struct params params = params_of(session, STMT_OUTBOX_FINISHED);
+
+	put_int(&params, status_mask);
+	put_int(&params, before_ms);
+	put_int(&params, limit);
+	return run(&params, "delete what finished instances owed", NULL, err);
+}
+
 static swm_status delete_instances(
 	struct swm_session *session, size_t count, struct swm_error *err)
 {
@@ -68,6 +80,9 @@ static swm_status purge_slice(struct swm_session *session, uint32_t status_mask,
 		return status;
 	}
 	status = find_finished(session, status_mask, before_ms, limit, count, err);
+	if (status == SWM_OK && *count > 0) {
+		status = delete_owed(session, status_mask, before_ms, limit, err);
+	}
 	if (status == SWM_OK) {
 		status = delete_instances(session, *count, err);
 	}

@@ -21,7 +21,7 @@
  * Written so that a step touches few pages:
  *  - events and outbox are appended to, and refer to an instance by a number where
  *    they are looked up by it; its text id is stored but once, and in the outbox,
- *    whose rows must outlive a purged instance;
+ *    some of whose rows belong to no instance;
  *  - the columns of an instance that change have no index;
  *  - bodies stand last: whatever is read or compared comes before the overflow pages.
  */

@@ -45,7 +45,7 @@ static const char *const texts[STMT_COUNT] = {
 		"ORDER BY created_ms DESC, id LIMIT ?11",
 	[STMT_INSTANCE_FINISHED] =
 		"SELECT number FROM wf_workflow_instance "
-		"WHERE ((1 << status) & ?1) <> 0 AND updated_ms < ?2 LIMIT ?3",
+		"WHERE ((1 << status) & ?1) <> 0 AND updated_ms < ?2 ORDER BY number LIMIT ?3",
 	[STMT_INSTANCE_DELETE] = "DELETE FROM wf_workflow_instance WHERE number = ?1",
 
 	[STMT_EVENT_SEEN] = "SELECT 1 FROM wf_workflow_event WHERE instance = ?1 AND id = ?2",
@@ -96,6 +96,11 @@ static const char *const texts[STMT_COUNT] = {
 		"ORDER BY number",
 	[STMT_OUTBOX_REQUEUE] = "UPDATE wf_outbox SET state = 0, due_ms = ?2, reason = NULL "
 				"WHERE id = ?1 AND state = 1",
+	/* Of those that STMT_INSTANCE_FINISHED finds with the same parameters. */
+	[STMT_OUTBOX_FINISHED] =
+		"DELETE FROM wf_outbox WHERE instance_id IN "
+		"(SELECT id FROM wf_workflow_instance "
+		"WHERE ((1 << status) & ?1) <> 0 AND updated_ms < ?2 ORDER BY number LIMIT ?3)",
 	[STMT_OUTBOX_DROP] = "DELETE FROM wf_outbox WHERE id = ?1 AND state = 1",
 
 	[STMT_TEMPLATE_INSERT] = "INSERT INTO wf_workflow_definition(" TEMPLATE_COLUMNS

@@ -339,7 +339,8 @@ struct swm_store_ops {
 		struct swm_session *session, int64_t budget_ms, struct swm_error *err);
 
 	/* MAY. Deletes at most `limit` instances that are finished (the status is one
-	 * of status_mask) and were last updated before, with their events. */
+	 * of status_mask) and were last updated before, with their events and all that
+	 * the outbox holds of them, parked or not. */
 	swm_status (*purge)(struct swm_session *session, uint32_t status_mask,
 		int64_t before_ms, uint32_t limit, int64_t *purged, struct swm_error *err);
 };

@@ -298,8 +298,15 @@ static void purged(struct conform_case *c)
 		step->commit.next.status = i == 1 ? 30 : 31;
 		step->commit.next.updated_ms = i == 3 ? 900 : 3 + (int64_t)i;
 		store_step_event(step, conform_name(c, "e%zu", i));
+		store_step_owe(step, conform_name(c, "o%zu", i), 0);
+		store_step_owe(step, conform_name(c, "d%zu", i), 0);
 		store_apply(c, step);
+		store_settle(c, "owner",
+			store_mark(conform_name(c, "d%zu", i), conform_name(c, "i-%02zu", i),
+				SWM_MARK_DEAD));
 	}
+	const struct swm_outbox_row noise = store_row(conform_name(c, "parked"), 0);
+	store_put(c, &noise);
 	int64_t count = -1;
 	CONFORM_OK(c, c->ops->purge(c->session, 1U << 31, 500, 1, &count, &c->err));
 	CONFORM_THAT(count == 1, "%lld instances purged, limit 1", (long long)count);
@@ -314,7 +321,13 @@ static void purged(struct conform_case *c)
 			(store_events(c, id, &row, 1, 10) == 1) == kept, "events of %zu", i);
 		CONFORM_THAT(store_has_seen(c, id, conform_name(c, "e%zu", i)) == kept,
 			"seen of instance %zu", i);
+		CONFORM_THAT((store_find(c, conform_name(c, "o%zu", i), false) != NULL) == kept,
+			"what instance %zu owed", i);
+		CONFORM_THAT((store_find(c, conform_name(c, "d%zu", i), true) != NULL) == kept,
+			"what instance %zu had parked", i);
 	}
+	CONFORM_THAT(store_find(c, conform_name(c, "parked"), false) != NULL,
+		"a row of no instance was purged");
 }
 
 /* What a session remembers of an instance must not outlive it: its place in the
@@ -362,7 +375,8 @@ static const struct conform_test tests[] = {
 	{CONFORM_PROMISE("store.events.pages", event_pages,
 		"events are listed by sequence, of one instance, each once")},
 	{CONFORM_PROMISE("store.purge.finished", purged,
-		 "purge deletes finished instances with their events, at most limit, no other"),
+		 "purge deletes finished instances with events and outbox, at most limit, no "
+		 "other"),
 		CONFORM_MEMBER(struct swm_store_ops, purge)},
 	{CONFORM_PROMISE("store.purge.sessions", purged_for_others,
 		 "what one session purges is gone for the others, and its place is not "
