@@ -39,7 +39,9 @@ enum {
 	 * waits a little for them, so that 256 MiB is about the largest WAL. */
 	SWM_DB_RESTART_PAGES = 65536,
 	/* ... this long. Readers of ours finish within a few milliseconds. */
-	SWM_DB_RESTART_WAIT_MS = 20
+	SWM_DB_RESTART_WAIT_MS = 20,
+	/* What swm_db_check looks at: some 2 ms for each MiB in the page cache. */
+	SWM_DB_CHECK_BYTES = 8 * 1024 * 1024
 };
 
 enum swm_db_sync {
@@ -74,6 +76,11 @@ struct swm_db {
  */
 swm_status swm_db_open(struct swm_db *db, const char *path, enum swm_db_sync sync,
 	int64_t call_timeout_ms, uint32_t application_id, struct swm_error *err);
+
+/* Is the file whole? Looks at all of it when it is not larger than SWM_DB_CHECK_BYTES;
+ * damage in a larger one is found when it is read. Takes no lock. SWM_E_CORRUPT: it is
+ * damaged; the message says what to do. */
+swm_status swm_db_check(struct swm_db *db, struct swm_error *err);
 
 /* Finalizes every statement, rolls back what is open, closes. A zeroed struct, NULL
  * and a closed one are fine. Leaves the WAL as it is. */

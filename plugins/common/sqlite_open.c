@@ -236,6 +236,46 @@ swm_status swm_db_open(struct swm_db *db, const char *path, enum swm_db_sync syn
 	return status;
 }
 
+static swm_status damaged(const struct swm_db *db, const char *finding, struct swm_error *err)
+{
+	return swm_fail(err, SWM_E_CORRUPT, SQLITE_CORRUPT,
+		"%s: the file is damaged: put a backup in its place, or what "
+		"`sqlite3 %s .recover` saves (%s)",
+		db->path, db->path, finding);
+}
+
+swm_status swm_db_check(struct swm_db *db, struct swm_error *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t pages = 0, page_bytes = 0;
+	swm_status status = read_int(db, "PRAGMA page_count", &pages, err);
+
+	if (status == SWM_OK) {
+		status = read_int(db, "PRAGMA page_size", &page_bytes, err);
+	}
+	if (status != SWM_OK || pages > SWM_DB_CHECK_BYTES / page_bytes) {
+		return status;
+	}
+	int rc = sqlite3_prepare_v2(db->handle, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+	if (rc == SQLITE_OK) {
+		rc = sqlite3_step(stmt);
+	}
+	if (rc == SQLITE_ROW) {
+		const char *finding = (const char *)sqlite3_column_text(stmt, 0);
+
+		if (!finding) {
+			status = swm_db_failed(db, SQLITE_NOMEM, "check the file", err);
+		} else if (strcmp(finding, "ok") != 0) {
+			status = damaged(db, finding, err);
+		}
+	} else {
+		status = rc == SQLITE_CORRUPT ? damaged(db, sqlite3_errmsg(db->handle), err)
+					      : swm_db_failed(db, rc, "check the file", err);
+	}
+	sqlite3_finalize(stmt);
+	return status;
+}
+
 void swm_db_close(struct swm_db *db)
 {
 	if (!db || !db->path) {

@@ -96,6 +96,9 @@ static swm_status queue_open(
 	queue->instance = args->instance;
 	queue->call_timeout_ms = args->call_timeout_ms;
 	status = open_control(queue, err);
+	if (status == SWM_OK && (args->flags & SWM_OPEN_ORCHESTRATOR)) {
+		status = swm_db_check(&queue->control, err);
+	}
 	if (status == SWM_OK) {
 		status = open_wake(queue, err);
 	}

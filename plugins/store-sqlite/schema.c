@@ -214,7 +214,11 @@ swm_status store_migrate(
 	if (status != SWM_OK) {
 		return status;
 	}
-	status = mode == SWM_MIGRATE_CHECK ? check(store, &db, err) : apply(store, &db, err);
+	status = swm_db_check(&db, err);
+	if (status == SWM_OK) {
+		status = mode == SWM_MIGRATE_CHECK ? check(store, &db, err)
+						   : apply(store, &db, err);
+	}
 	swm_db_close(&db);
 	if (status == SWM_OK) {
 		*schema_version = STORE_SCHEMA_VERSION;

@@ -93,7 +93,7 @@ struct swm_queue_ops {
 
 	/* MUST. Makes the adapter ready from its checked configuration; need not
 	 * connect. Main thread. SWM_E_CONFIG: the options contradict each other.
-	 * SWM_E_DENIED, SWM_E_UNAVAILABLE: only if it does connect. */
+	 * SWM_E_DENIED, SWM_E_UNAVAILABLE, SWM_E_CORRUPT: only if it does connect. */
 	swm_status (*open)(const struct swm_open_args *args, struct swm_queue **out,
 		struct swm_error *err);
 

@@ -11,6 +11,7 @@
 
 #define _GNU_SOURCE /* RUSAGE_THREAD */
 
+#include "damage.h"
 #include "headers.h"
 #include "queue_sqlite.h"
 
@@ -327,6 +328,25 @@ static void test_damaged_headers_are_noticed(void **state)
 	assert_int_equal(count, 7);
 	assert_int_equal(swm_headers_count(blob, 0, &count), SWM_OK);
 	assert_int_equal(count, 0);
+}
+
+static void test_damage_is_found_at_the_start(void **state)
+{
+	struct fixture *fixture = *state;
+	struct swm_db db = {0};
+	struct swm_error err = {0};
+
+	fixture->ops->close(fixture->queue);
+	fixture->queue = NULL;
+	assert_int_equal(swm_schema_open(&db, fixture->path, SWM_DB_FULL, 1000, &err), SWM_OK);
+	assert_int_equal(swm_db_checkpoint(&db, true, &err), SWM_OK);
+	swm_db_close(&db);
+	damage(fixture->path);
+	fixture->args.flags = SWM_OPEN_ORCHESTRATOR;
+	assert_int_equal(
+		fixture->ops->open(&fixture->args, &fixture->queue, &err), SWM_E_CORRUPT);
+	assert_null(fixture->queue);
+	assert_non_null(strstr(err.message, fixture->path));
 }
 
 static void test_first_in_first_out_within_prefetch(void **state)
@@ -902,6 +922,8 @@ int main(void)
 			test_killed_consumer_loses_nothing, set_up, tear_down),
 		cmocka_unit_test(test_damaged_headers_are_noticed),
 		cmocka_unit_test_setup_teardown(test_keeps_every_byte, set_up_open, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_damage_is_found_at_the_start, set_up_open, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_first_in_first_out_within_prefetch, set_up_open, tear_down),
 		cmocka_unit_test_setup_teardown(

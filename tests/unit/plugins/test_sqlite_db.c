@@ -8,6 +8,7 @@
  * those of two processes.
  */
 
+#include "damage.h"
 #include "sqlite_db.h"
 #include "status.h"
 
@@ -179,6 +180,51 @@ static void refuses_noise(void **state)
 		SWM_E_CORRUPT);
 }
 
+/* A table of so many rows of about a page each, all of it in the file itself. */
+static void fill(struct place *place, int rows)
+{
+	char sql[160];
+
+	open_file(place, &place->first);
+	write_once(place, &place->first, "CREATE TABLE t(a)");
+	snprintf(sql, sizeof(sql),
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+		"INSERT INTO t SELECT randomblob(3900) FROM n",
+		rows);
+	write_once(place, &place->first, sql);
+	assert_int_equal(swm_db_checkpoint(&place->first, true, &place->err), SWM_OK);
+}
+
+static void finds_damage(void **state)
+{
+	struct place *place = *state;
+
+	fill(place, 100);
+	assert_int_equal(swm_db_check(&place->first, &place->err), SWM_OK);
+	swm_db_close(&place->first);
+	damage(place->path);
+	open_file(place, &place->first);
+	assert_int_equal(swm_db_check(&place->first, &place->err), SWM_E_CORRUPT);
+	assert_ptr_equal(strstr(place->err.message, place->path), place->err.message);
+	assert_non_null(strstr(place->err.message, "backup"));
+}
+
+static void leaves_large_files_alone(void **state)
+{
+	struct place *place = *state;
+
+	fill(place, SWM_DB_CHECK_BYTES / 4096 - 100);
+	swm_db_close(&place->first);
+	damage(place->path);
+	open_file(place, &place->first);
+	assert_int_equal(swm_db_check(&place->first, &place->err), SWM_E_CORRUPT);
+	write_once(place, &place->first,
+		"CREATE TABLE u(a); WITH RECURSIVE n(i) AS "
+		"(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
+		"INSERT INTO u SELECT randomblob(3900) FROM n");
+	assert_int_equal(swm_db_check(&place->first, &place->err), SWM_OK);
+}
+
 static void one_writer_at_a_time(void **state)
 {
 	struct place *place = *state;
@@ -267,6 +313,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(maps_no_holes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_another_kind, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_noise, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(finds_damage, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(leaves_large_files_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_writer_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wal_stays_short, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(closing_keeps_the_wal, set_up, tear_down),

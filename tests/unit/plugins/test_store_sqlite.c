@@ -6,6 +6,7 @@
  * port itself is the conformance kit's.
  */
 
+#include "damage.h"
 #include "store.h"
 
 #include <setjmp.h>
@@ -155,6 +156,25 @@ static void newer_schema_is_refused(void **state)
 	assert_int_equal(store_session_open(f->store, &other, &f->err), SWM_E_CONFIG);
 	assert_non_null(strstr(f->err.message, "99"));
 	assert_null(other);
+}
+
+static void damage_is_found_at_the_start(void **state)
+{
+	struct fixture *f = *state;
+	int32_t version = -1;
+
+	store_session_close(f->session);
+	f->session = NULL;
+	store_close(f->store);
+	f->store = NULL;
+	damage(f->path);
+	assert_int_equal(store_open(&f->args, &f->store, &f->err), SWM_OK);
+	assert_int_equal(
+		store_migrate(f->store, SWM_MIGRATE_APPLY, &version, &f->err), SWM_E_CORRUPT);
+	assert_int_equal(version, -1);
+	assert_non_null(strstr(f->err.message, f->path));
+	assert_int_equal(
+		store_migrate(f->store, SWM_MIGRATE_CHECK, &version, &f->err), SWM_E_CORRUPT);
 }
 
 static void one_orchestrator(void **state)
@@ -384,6 +404,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(migration_comes_first, set_up_files, tear_down),
 		cmocka_unit_test_setup_teardown(newer_schema_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			damage_is_found_at_the_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_orchestrator, set_up_files, tear_down),
 		cmocka_unit_test_setup_teardown(body_is_left_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
