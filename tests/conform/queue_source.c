@@ -91,7 +91,11 @@ static void many_queues(struct conform_case *c)
 	for (size_t i = 0; i < count; i++) {
 		queues[i] = conform_name(c, "queue-%zu", i);
 	}
-	CONFORM_OK(c, c->qops->prepare(c->queue, queues, count, &c->err));
+	/* Some at a time: a broker that takes a while for each has as long as for a call. */
+	for (size_t done = 0; done < count; done += BATCH) {
+		size_t some = count - done < BATCH ? count - done : BATCH;
+		CONFORM_OK(c, c->qops->prepare(c->queue, queues + done, some, &c->err));
+	}
 	check_sources(c, queues, count);
 }
 
