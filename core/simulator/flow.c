@@ -110,43 +110,47 @@ static void pass_time(struct sim_world *world)
 	}
 }
 
-#define READY_MAX 64
+/* The host's own, the dispatcher and four processors, of each orchestrator. */
+#define READY_MAX (SIM_ORCHESTRATORS_MAX * 6)
 
 /* One of those that can run, the current one first; NULL: none can. */
 static struct sim_flow *choose_ready(struct sim_world *world)
 {
-	struct sim_flow *ready[READY_MAX];
+	uint8_t ready
+		[READY_MAX]; /* by position, which keeps it small: it is zeroed each time */
 	uint32_t count = 0;
 	size_t start = 0;
-	for (size_t i = 0; i < world->flow_count; i++) {
-		if (world->flows[i] == world->current) {
-			start = i;
+	while (start < world->flow_count && world->flows[start] != world->current) {
+		start++;
+	}
+	for (size_t i = start; i < world->flow_count; i++) {
+		if (is_ready(world->flows[i])) {
+			ready[count++] = (uint8_t)i;
 		}
 	}
-	for (size_t i = 0; i < world->flow_count && count < READY_MAX; i++) {
-		struct sim_flow *flow = world->flows[(start + i) % world->flow_count];
-		if (is_ready(flow)) {
-			ready[count] = flow;
-			count++;
+	for (size_t i = 0; i < start; i++) {
+		if (is_ready(world->flows[i])) {
+			ready[count++] = (uint8_t)i;
 		}
 	}
 	if (count <= 1) {
-		return count == 1 ? ready[0] : NULL;
+		return count == 1 ? world->flows[ready[0]] : NULL;
 	}
 	const struct sim_plan *plan = world->plan;
 	if (plan->prune && !sim_choice_is_old(world->choice) &&
 		plan->prune(plan->prune_ctx, sim_world_hash(world))) {
 		world->verdict->pruned = true;
 		world->over = true;
-		return ready[0];
+		return NULL;
 	}
-	if (world->switch_rate <= 1 || ready[0] != world->current) {
-		return ready[sim_choose(world->choice, "run", count)];
+	struct sim_flow *first = world->flows[ready[0]];
+	if (world->switch_rate <= 1 || first != world->current) {
+		return world->flows[ready[sim_choose(world->choice, "run", count)]];
 	}
 	if (!sim_rarely(world->choice, "switch", world->switch_rate)) {
-		return ready[0];
+		return first;
 	}
-	return ready[1 + sim_choose(world->choice, "run", count - 1)];
+	return world->flows[ready[1 + sim_choose(world->choice, "run", count - 1)]];
 }
 
 /* The flows of a dead host in turn, its own first; NULL: all have ended. */

@@ -22,6 +22,7 @@ static const uint32_t rates[] = {200, 60, 20, 7};
 static const uint32_t crash_rates[] = {400, 120, 40, 12};
 static const uint32_t switch_rates[] = {16, 4, 2, 1};
 static const uint32_t batches[] = {16, 4, 2, 1};
+static const uint32_t instances[] = {1, 2, 1, 3};
 static const int64_t lease_ms[] = {10000, 3000, 1000};
 static const int64_t call_us[] = {100, 1, 2000, 20000};
 static const int64_t storm_ms[] = {10000, 3000, 30000};
@@ -134,7 +135,7 @@ static void draw_templates(struct sim_world *world)
 		world->templates[i] = sim_must_copy((struct swm_str){text, strlen(text)});
 	}
 	if (world->template_count == 0) {
-		world->template_count = 1 + sim_choose(world->choice, "templates", 2);
+		world->template_count = sim_rarely(world->choice, "templates", 3) ? 2 : 1;
 		for (unsigned i = 0; i < world->template_count; i++) {
 			world->templates[i] = sim_template_gen(world->choice, i);
 		}
@@ -218,8 +219,9 @@ static void draw_hosts(struct sim_world *world)
 		sim_host_init(&world->hosts[i], world, i);
 		draw_host(&world->hosts[i], batch, lease);
 	}
-	world->instances =
-		plan->instances > 0 ? plan->instances : 1 + sim_choose(choice, "instances", 3);
+	world->instances = plan->instances > 0
+				   ? plan->instances
+				   : draw_from(world, "instances", instances, COUNT(instances));
 	if (plan->instances == 0 && sim_rarely(choice, "more-instances", 10)) {
 		world->instances += 3;
 	}

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +50,15 @@ static double now_s(void)
 	struct timespec now;
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Of the workers that have ended. */
+static double cpu_s(void)
+{
+	struct rusage usage;
+	(void)getrusage(RUSAGE_CHILDREN, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static void add_figures(struct sim_figures *sum, const struct sim_figures *more)
@@ -165,6 +175,7 @@ void crew_run(const struct crew_job *job, struct crew_result *out)
 	}
 	pid_t children[CREW_MAX] = {0};
 	double began = now_s();
+	double cpu_before = cpu_s();
 	double said = began;
 	shared->next = job->first;
 	(void)fflush(stdout);
@@ -183,5 +194,6 @@ void crew_run(const struct crew_job *job, struct crew_result *out)
 	}
 	add_up(job, shared, out);
 	out->seconds = now_s() - began;
+	out->cpu_seconds = cpu_s() - cpu_before;
 	(void)munmap(shared, sizeof(*shared));
 }

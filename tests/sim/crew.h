@@ -27,7 +27,8 @@ struct crew_result {
 	bool failed;
 	uint64_t seed; /* that failed */
 	double seconds;
-	uint64_t digest; /* over all, whatever their order */
+	double cpu_seconds; /* of all workers together */
+	uint64_t digest;    /* over all, whatever their order */
 	struct sim_figures figures;
 	uint64_t virtual_ms;
 };

@@ -407,13 +407,13 @@ static void write_progress(const struct options *options, uint64_t next)
 	}
 }
 
-static void print_figures(const struct options *options, const struct crew_result *result)
+static void print_figures(const struct crew_result *result)
 {
 	const struct sim_figures *sum = &result->figures;
-	double rate = (double)result->seeds / result->seconds / options->workers;
 	(void)printf("%" PRIu64
-		     " seeds in %.1f s, %.0f per second and process; digest %016" PRIx64 "\n",
-		result->seeds, result->seconds, rate, result->digest);
+		     " seeds in %.1f s, %.0f per second of a core; digest %016" PRIx64 "\n",
+		result->seeds, result->seconds, (double)result->seeds / result->cpu_seconds,
+		result->digest);
 	(void)printf("%" PRIu64 " instances, %" PRIu64 " events, %" PRIu64 " commits, %" PRIu64
 		     " conflicts, %" PRIu64 " messages, %" PRIu64 " crashes, %" PRIu64
 		     " restarts, %" PRIu64 " virtual hours\n",
@@ -436,6 +436,7 @@ static void add_result(struct crew_result *sum, const struct crew_result *more)
 	}
 	sum->seeds += more->seeds;
 	sum->seconds += more->seconds;
+	sum->cpu_seconds += more->cpu_seconds;
 	sum->digest += more->digest;
 	sum->virtual_ms += more->virtual_ms;
 }
@@ -471,7 +472,7 @@ static int run_many(struct options *options)
 		}
 	}
 	if (!options->digests && sum.seeds > 0) {
-		print_figures(options, &sum);
+		print_figures(&sum);
 	}
 	return 0;
 }
