@@ -149,13 +149,15 @@ static json_t *make_stage(
 
 char *sim_template_gen(struct sim_choice *choice, unsigned number)
 {
+	static const uint32_t counts[] = {1, 2, 2, 3, 1, 2, 3, 4, 5, STAGES_MAX};
 	static const uint32_t sizes[] = {1, 2, 1, 3, 0, 2, 1, TASKS_MAX};
 	static const char *const labels[] = {"Simulated", "\xc3\x9c"
 							  "ber / 100%"};
 	char component[NAME_BYTES];
 	bool odd = sim_rarely(choice, "template: odd name", 8);
 	(void)snprintf(component, sizeof(component), "%s%u", odd ? "a/b%" : "SIM", number);
-	uint32_t stage_count = 1 + sim_choose(choice, "template: stages", STAGES_MAX);
+	uint32_t stage_count = counts[sim_choose(
+		choice, "template: stages", sizeof(counts) / sizeof(counts[0]))];
 	uint32_t style = sim_choose(choice, "template: orders", 3);
 	json_t *stages = json_array();
 	for (uint32_t i = 0; i < stage_count; i++) {
