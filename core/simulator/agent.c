@@ -226,6 +226,9 @@ static void poison(struct sim_agents *agents, const struct customer *customer)
 	char id[ID_BYTES];
 	struct letter letter = {.id = id};
 	letter.identity = new_identity(agents, "poison", id);
+	if (sim_choose(agents->choice, "agent: an id of others", 3) == 1) {
+		(void)snprintf(id, sizeof(id), "poison");
+	}
 	if (kind < sizeof(texts) / sizeof(texts[0])) {
 		if (letter.identity == IN_BODY) {
 			letter.identity = OF_BROKER;

@@ -200,17 +200,26 @@ static bool check_undeliverable(struct sim_judge *judge, const struct swm_outbox
 static bool put_again(
 	struct sim_judge *judge, struct sim_entry *entry, const struct swm_outbox_row *row)
 {
+	bool same = swm_str_equal(entry->body, row->body);
+	bool dead = row->state == SWM_OUTBOX_DEAD;
 	if (!swm_str_equal(entry->destination, row->destination) ||
-		(entry->state != SIM_GONE && !swm_str_equal(entry->body, row->body) &&
-			entry->event_id.len == 0)) {
+		(entry->event_id.len == 0 && !same && !dead)) {
 		return sim_judge_blame(judge, "copies-differ",
 			"two messages have the id %.*s: %.*s and %.*s", SIM_FMT(row->id),
 			SIM_FMT(entry->body), SIM_FMT(row->body));
 	}
+	if (dead && !same) {
+		return sim_judge_blame(judge, "parked-not-stored",
+			"under the id of %.*s stands another message, so that this one is not "
+			"kept: %.*s",
+			SIM_FMT(entry->body), SIM_FMT(row->body));
+	}
 	if (entry->state == SIM_GONE) {
+		/* An event that is put off by one and then by the other; if it was
+		 * published it stays so. */
 		entry->body = sim_judge_copy(judge, row->body);
-		entry->state = row->state == SWM_OUTBOX_DEAD ? SIM_PARKED : SIM_OWED;
-		/* If it was published it stays so: that was the same event. */
+		entry->state = dead ? SIM_PARKED : SIM_OWED;
+		memset(entry->told, 0, sizeof(entry->told));
 	}
 	return true;
 }
@@ -316,7 +325,7 @@ static bool check_event_id(struct sim_judge *judge, const struct sim_entry *entr
 }
 
 const struct sim_violation *sim_judge_publishing(struct sim_judge *judge, unsigned orchestrator,
-	const struct swm_message *message, int64_t until_ms)
+	const void *thread, const struct swm_message *message, int64_t until_ms)
 {
 	struct sim_entry *entry = sim_judge_entry(judge, message->id);
 	struct sim_leases *leases = entry ? &entry->leases[orchestrator] : NULL;
@@ -333,10 +342,24 @@ const struct sim_violation *sim_judge_publishing(struct sim_judge *judge, unsign
 			"lease ends at %lld ms",
 			orchestrator, (long long)until_ms, SIM_FMT(message->id),
 			(long long)leases->until_ms);
+	} else if (entry->told[orchestrator] == thread) {
+		(void)sim_judge_blame(judge, "sent-again",
+			"a thread of orchestrator %u publishes %.*s, and was told before that "
+			"a broker has it",
+			orchestrator, SIM_FMT(message->id));
 	} else {
 		leases->count--;
 	}
 	return sim_judge_answer(judge);
+}
+
+void sim_judge_confirmed(struct sim_judge *judge, unsigned orchestrator, const void *thread,
+	const struct swm_message *message)
+{
+	struct sim_entry *entry = sim_judge_entry(judge, message->id);
+	if (entry) {
+		entry->told[orchestrator] = thread;
+	}
 }
 
 const struct sim_violation *sim_judge_published(

@@ -54,10 +54,14 @@ const struct sim_violation *sim_judge_claimed(struct sim_judge *judge, unsigned 
 const struct sim_violation *sim_judge_marked(
 	struct sim_judge *judge, unsigned orchestrator, const struct swm_outbox_mark *mark);
 
-/* An orchestrator begins to publish a message, and means to give up at `until_ms`, virtual,
+/* A thread of an orchestrator begins to publish a message, and means to give up at `until_ms`, virtual,
  * by what it knew when it last read the clock. The only call that tells of no effect. */
 const struct sim_violation *sim_judge_publishing(struct sim_judge *judge, unsigned orchestrator,
-	const struct swm_message *message, int64_t until_ms);
+	const void *thread, const struct swm_message *message, int64_t until_ms);
+
+/* A thread of an orchestrator was told that a broker has the message. */
+void sim_judge_confirmed(struct sim_judge *judge, unsigned orchestrator, const void *thread,
+	const struct swm_message *message);
 
 /* The broker took a message of an orchestrator's. */
 const struct sim_violation *sim_judge_published(

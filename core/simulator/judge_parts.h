@@ -33,11 +33,12 @@ struct sim_entry {
 	struct sim_entry *next;  /* all of them, the newest first */
 	struct sim_entry *next_timer;
 	enum sim_entry_state state;
-	enum sim_model_kind kind; /* 0: none of the model's */
-	size_t task;              /* with a kind */
-	uint32_t attempt;         /* with a kind */
-	bool published;           /* the broker has had it */
-	bool answered;            /* by a TaskFailed of ours, since no broker takes it */
+	enum sim_model_kind kind;                /* 0: none of the model's */
+	size_t task;                             /* with a kind */
+	uint32_t attempt;                        /* with a kind */
+	bool published;                          /* the broker has had it */
+	const void *told[SIM_ORCHESTRATORS_MAX]; /* the last thread that knows so */
+	bool answered; /* by a TaskFailed of ours, since no broker takes it */
 	struct sim_leases {
 		int64_t until_ms; /* virtual, of the longest */
 		uint32_t count;   /* that have not been used */

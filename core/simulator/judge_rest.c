@@ -46,6 +46,8 @@ static const struct sim_invariant invariants[] = {
 	{"copies-differ", "messages of one id are the same bytes for the same queue"},
 	{"published-unleased",
 		"who publishes holds the lease of the row for as long, and uses it once"},
+	{"sent-again",
+		"a thread that was told of a message that it is sent does not send it again"},
 	{"sent-unpublished", "a row is taken for sent after a broker has had it"},
 	{"acked-before-commit", "an event is acknowledged after it is in the store"},
 	{"parked-not-stored", "what nobody can use is acknowledged after it is in the store"},

@@ -725,7 +725,7 @@ static void judge_leases(const struct sim_host *host, const struct swm_message *
 	int64_t until_ms = world->current->read_us / 1000 + timeout_ms;
 	for (size_t i = 0; i < count; i++) {
 		sim_world_judge(world, sim_judge_publishing(world->judge, host->index,
-					       &messages[i], until_ms));
+					       world->current, &messages[i], until_ms));
 	}
 }
 
@@ -768,6 +768,12 @@ static swm_status publisher_publish(struct swm_publisher *publisher,
 			results[i] = SWM_E_UNAVAILABLE;
 		}
 		return SIM_CUT(err);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (results[i] == SWM_OK) {
+			sim_judge_confirmed(
+				world->judge, host->index, world->current, &messages[i]);
+		}
 	}
 	return sim_fail(first, err, "not published");
 }
