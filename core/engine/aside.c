@@ -12,7 +12,6 @@
 #include "swm_limits.h"
 #include "text.h"
 
-#include <stdio.h>
 
 static bool write_aside(const struct swm_workshop *workshop, struct swm_inbound *inbound,
 	struct swm_outbox_row *out)
@@ -23,13 +22,11 @@ static bool write_aside(const struct swm_workshop *workshop, struct swm_inbound 
 			inbound->delivery, inbound->raw_id, inbound->reason, arena, out);
 	}
 	if (inbound->fate == SWM_FATE_NO_INSTANCE) {
-		char reason[SWM_ERROR_MESSAGE_MAX];
-		int len = snprintf(reason, sizeof(reason), "no such instance: %.*s",
+		struct swm_error why;
+		(void)swm_error_set(&why, SWM_E_NOT_FOUND, "no such instance: %.*s",
 			SWM_FMT(inbound->instance_id));
-		size_t cut = (size_t)len < sizeof(reason) ? (size_t)len : sizeof(reason) - 1;
-		cut = swm_str_cut((struct swm_str){reason, cut}, cut);
 		return swm_row_parked(inbound->delivery, inbound->raw_id,
-			(struct swm_str){reason, cut}, arena, out);
+			swm_str_from(why.message), arena, out);
 	}
 	struct swm_deferral deferral = {
 		.raw_id = inbound->raw_id,
@@ -52,10 +49,10 @@ static bool is_aside(const struct swm_inbound *inbound)
 static swm_status put_cut(
 	const struct swm_workshop *workshop, struct swm_outbox_row *row, struct swm_error *err)
 {
-	char reason[SWM_ERROR_MESSAGE_MAX];
-	int len = snprintf(reason, sizeof(reason), "cut from %zu bytes: %.180s", row->body.len,
-		row->reason.len > 0 ? row->reason.ptr : "");
-	row->reason = (struct swm_str){reason, (size_t)len};
+	struct swm_error why;
+	(void)swm_error_set(&why, SWM_E_TOO_LARGE, "cut from %zu bytes: %.*s", row->body.len,
+		SWM_FMT(row->reason));
+	row->reason = swm_str_from(why.message);
 	row->body.len = row->body.len < SWM_MESSAGE_MAX_BYTES ? row->body.len / 2
 							      : SWM_MESSAGE_MAX_BYTES;
 	row->state = SWM_OUTBOX_DEAD;

@@ -12,6 +12,7 @@
 #include "text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A row is not begun when less than this part of its lease is left: the clocks of two
  * machines tick apart, and a broker takes its time. */
@@ -136,8 +137,13 @@ static void set_result(
 	struct sending *sending, struct outgoing *item, swm_status status, struct swm_str why)
 {
 	item->result = status;
-	if (why.len == 0 || !swm_arena_copy(&sending->sender->arena, why, &item->why)) {
-		item->why = (struct swm_str){0};
+	item->why = (struct swm_str){0};
+	char *copy = why.len > 0 ? swm_arena_take(&sending->sender->arena, why.len + 1) : NULL;
+	if (copy) {
+		memcpy(copy, why.ptr, why.len);
+		copy[why.len] = '\0';
+		swm_text_clean(copy); /* an adapter's may be anything, a store takes UTF-8 */
+		item->why = (struct swm_str){copy, why.len};
 	}
 }
 
