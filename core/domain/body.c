@@ -149,7 +149,8 @@ static swm_status read_numbers(
 	int64_t flags;
 	int64_t business_status;
 
-	if (!get_number(root, "seq", INT64_MAX, -1, &instance->sequence) ||
+	/* The next event needs a number, too. */
+	if (!get_number(root, "seq", INT64_MAX - 1, -1, &instance->sequence) ||
 		instance->sequence < 0) {
 		return swm_error_set(
 			err, SWM_E_CORRUPT, "instance body: \"seq\" cannot be read");

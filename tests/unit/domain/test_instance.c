@@ -126,12 +126,14 @@ static void test_corrupt(void **state)
 		"{\"f\":1.0,\"seq\":1,\"stage\":0,\"tasks\":[[0],[0],[0]]}",
 		"{\"f\":1,\"stage\":0,\"tasks\":[[0],[0],[0]]}",
 		"{\"f\":1,\"seq\":-1,\"stage\":0,\"tasks\":[[0],[0],[0]]}",
+		"{\"f\":1,\"seq\":9223372036854775807,\"stage\":0,\"tasks\":[[0],[0],[0]]}",
 		"{\"f\":1,\"seq\":1.5,\"stage\":0,\"tasks\":[[0],[0],[0]]}",
 		"{\"f\":1,\"seq\":1,\"tasks\":[[0],[0],[0]]}",
 		"{\"f\":1,\"seq\":1,\"stage\":-1,\"tasks\":[[0],[0],[0]]}",
 		"{\"f\":1,\"seq\":1,\"stage\":3,\"tasks\":[[0],[0],[0]]}",
 		"{\"f\":1,\"seq\":1,\"stage\":65536,\"tasks\":[[0],[0],[0]]}",
 		"{\"f\":1,\"seq\":1,\"stage\":\"S1\",\"tasks\":[[0],[0],[0]]}",
+		"{\"f\":1,\"seq\":1,\"stage\":0,\"tasks\":[[0],[-1],[0]]}",
 		"{\"f\":1,\"seq\":1,\"stage\":0}",
 		"{\"f\":1,\"seq\":1,\"stage\":0,\"tasks\":{}}",
 		"{\"f\":1,\"seq\":1,\"stage\":0,\"tasks\":[]}",
@@ -252,6 +254,9 @@ static void test_names(void **state)
 	assert_str(swm_task_status_name(SWM_TASK_SCHEDULED), "SCHEDULED");
 	assert_str(swm_task_status_name(SWM_TASK_COMPLETED), "COMPLETED");
 	assert_str(swm_task_status_name(SWM_TASK_FAILED), "FAILED");
+	/* A store may hold numbers of a newer release. */
+	assert_str(swm_instance_status_name((enum swm_instance_status)9), "UNKNOWN");
+	assert_str(swm_task_status_name((enum swm_task_status)9), "UNKNOWN");
 	assert_str(swm_stage_status_name(walk.instance, 0), "NOT STARTED");
 	assert_int_equal(walk_send(&walk, "StartWorkflow", NULL, NULL, 0, NULL), SWM_APPLIED);
 	assert_str(swm_stage_status_name(walk.instance, 0), "ACTIVE");
