@@ -400,6 +400,92 @@ static swm_status run_pizza(void)
 	return status == SWM_OK ? failure : status;
 }
 
+/* Timers owed and cancelled, in commits of their own and in one: more of them than a list
+ * has room for at first. */
+static const char timers_text[] =
+	"{\"workflow_name\":\"W\",\"component_name\":\"C\",\"stages\":["
+	"{\"stage_name\":\"S\",\"stage_order\":1,\"tasks\":["
+	"{\"task_name\":\"a\",\"task_queue\":\"q\",\"timeout\":\"5s\","
+	"\"retry\":{\"max_attempts\":3}},"
+	"{\"task_name\":\"b\",\"task_queue\":\"q\",\"timeout\":\"5s\"},"
+	"{\"task_name\":\"c\",\"task_queue\":\"q\",\"timeout\":\"5s\"},"
+	"{\"task_name\":\"d\",\"task_queue\":\"q\",\"timeout\":\"5s\"},"
+	"{\"task_name\":\"e\",\"task_queue\":\"q\",\"timeout\":\"5s\"}]}]}";
+
+static const struct {
+	const char *event;
+	const char *task;
+	size_t cancelled;
+} timers_walk[] = {{"StartWorkflow", NULL, 0}, {"TaskFailed", "a", 1}, {"TaskPending", "a", 1},
+	{"TaskTimedOut", "a", 1}, {"TaskCompleted", "a", 1}, {"TaskCompleted", "b", 1}};
+
+static swm_status timers_event(
+	struct swm_instance *instance, size_t at, struct swm_effects *effects)
+{
+	const struct swm_payload_options options = {.data_max_bytes = SWM_DATA_MAX_BYTES};
+	struct swm_event event = {0};
+	struct swm_verdict verdict = {0};
+	char message[512];
+
+	walk_message(message, sizeof(message), timers_walk[at].event,
+		timers_walk[at].task != NULL ? "S" : NULL, timers_walk[at].task, 0, NULL);
+	swm_status status =
+		swm_event_read(str(message), &swm_event_limits_default, &event, NULL);
+	if (status == SWM_OK) {
+		const struct swm_step step = {&event, str("raw"), (int64_t)at + 1, &options};
+		status = swm_transition(instance, &step, effects, &verdict);
+		if (status == SWM_OK) {
+			assert_int_equal(verdict.outcome, SWM_APPLIED);
+		}
+	}
+	swm_event_finish(&event);
+	return status;
+}
+
+static swm_status run_timers(void)
+{
+	struct swm_template *template = NULL;
+	struct swm_instance *instance = NULL;
+	struct swm_findings findings;
+	struct swm_arena arena = {0};
+	struct swm_effects effects;
+	swm_status status = swm_template_read(str(timers_text), 1, &template, &findings);
+
+	swm_findings_finish(&findings);
+	if (status == SWM_OK) {
+		instance = swm_instance_create(template);
+		status = instance != NULL ? SWM_OK : SWM_E_NOMEM;
+	}
+	for (size_t at = 0; status == SWM_OK && at < COUNT_OF(timers_walk); at++) {
+		swm_arena_reset(&arena);
+		swm_effects_init(&effects, &arena);
+		status = timers_event(instance, at, &effects);
+		if (status == SWM_OK) {
+			assert_int_equal(effects.cancelled_count, timers_walk[at].cancelled);
+		}
+	}
+	swm_arena_finish(&arena);
+	swm_instance_destroy(instance);
+	swm_template_destroy(template);
+	return status;
+}
+
+static swm_status run_json_long(void)
+{
+	json_t *out = NULL;
+	const swm_status status = swm_json_read(
+		str("[\"a\\n\\u00e9\",{\"k\\t\":0."
+		    "1000000000000000000000000000000000000000000000000000000000000000000000"
+		    "1}]"),
+		4096, &out, NULL);
+
+	if (status == SWM_OK) {
+		assert_string_equal(json_string_value(json_array_get(out, 0)), "a\n\xc3\xa9");
+		json_decref(out);
+	}
+	return status;
+}
+
 struct scenario {
 	const char *name;
 	swm_status (*run)(void);
@@ -500,6 +586,7 @@ int main(void)
 		{"arena", run_arena},
 		{"json_read", run_json_read},
 		{"json_read of what is refused", run_json_refused},
+		{"json_read of escapes and long numbers", run_json_long},
 		{"json_text", run_json_text},
 		{"template_read", run_template},
 		{"template_read of what is broken", run_template_broken},
@@ -508,6 +595,7 @@ int main(void)
 		{"instance_read and _copy", run_instance},
 		{"document", run_document},
 		{"a pizza walk and its fold", run_pizza},
+		{"timers, owed and cancelled", run_timers},
 	};
 	struct CMUnitTest tests[COUNT_OF(scenarios)];
 

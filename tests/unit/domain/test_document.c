@@ -136,6 +136,59 @@ static void test_failed(void **state)
 	json_decref(shown);
 }
 
+/* What the template leaves out is said all the same, and what was skipped is marked. */
+static void test_defaults(void **state)
+{
+	static const char template_text[] =
+		"{\"workflow_name\":\"W\",\"component_name\":\"C\",\"stages\":["
+		"{\"stage_name\":\"S\",\"stage_order\":1,\"tasks\":["
+		"{\"task_name\":\"a\",\"task_queue\":\"q\"},"
+		"{\"task_name\":\"b\",\"task_type\":\"HUMAN\"}]}]}";
+	struct swm_error err = {0};
+	struct walk other;
+	json_t *shown = NULL;
+
+	(void)state;
+	walk_init(&other, template_text);
+	swm_instance_destroy(other.instance);
+	assert_int_equal(swm_instance_read(other.template,
+				 str("{\"f\":1,\"seq\":2,\"stage\":0,"
+				     "\"tasks\":[[2,1,5,4],[1,1,5]]}"),
+				 &other.instance, &err),
+		SWM_OK);
+	assert_int_equal(
+		swm_document(other.instance, str(template_text), str("R"), 5, &shown, &err),
+		SWM_OK);
+	check(shown, "stages/0/tasks/0/task_type", "SERVICE");
+	check(shown, "stages/0/tasks/1/task_type", "HUMAN");
+	assert_true(json_is_true(at(shown, "stages/0/tasks/0/skipped")));
+	assert_null(at(shown, "stages/0/tasks/1/skipped"));
+	assert_int_equal(json_array_size(at(shown, "stages/0/tasks/1/parent_task")), 0);
+	json_decref(shown);
+	walk_finish(&other);
+}
+
+/* As many stages, but others; or as many tasks as it does not have. */
+static void test_other_stages(void **state)
+{
+	static const char *const texts[] = {
+		"{\"stages\":[{\"stage_name\":\"START\"},{\"stage_name\":\"X\"},"
+		"{\"stage_name\":\"Y\"},{\"stage_name\":\"Z\"}]}",
+		"{\"stages\":[{\"stage_name\":\"START\"},{\"stage_name\":\"ORDER\",\"tasks\":"
+		"[{},{}]},{\"stage_name\":\"PREPARE\"},{\"stage_name\":\"DELIVER\"}]}"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(texts); i++) {
+		json_t *out = NULL;
+		struct swm_error err = {0};
+		assert_int_equal(
+			swm_document(walk.instance, str(texts[i]), str("R"), 1, &out, &err),
+			SWM_E_CORRUPT);
+		assert_null(out);
+		assert_non_null(strstr(err.message, "not the template of this instance"));
+	}
+}
+
 static void test_other_template(void **state)
 {
 	static const char other[] = "{\"workflow_name\":\"W\",\"component_name\":\"C\","
@@ -186,6 +239,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_original, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_template, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_stages, setup, teardown),
+		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_time),
 	};
 

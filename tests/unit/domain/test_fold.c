@@ -183,6 +183,67 @@ static void test_last_attempt(void **state)
 	assert_string_equal(strstr(walk_body(&walk), "\"stage\""), before);
 }
 
+/* Nobody sends so often; the number must not begin anew all the same, since the ids of
+ * the messages would. */
+static void test_last_resend(void **state)
+{
+	(void)state;
+	assert_int_equal(walk_send(&walk, "StartWorkflow", NULL, NULL, 0, NULL), SWM_APPLIED);
+	walk.instance->tasks[0].resends = UINT32_MAX - 1;
+	assert_int_equal(walk_send(&walk, "TaskPending", "S", "a", 0, NULL), SWM_APPLIED);
+	assert_int_equal(walk_owed(&walk, SWM_MESSAGE_START_TASK), 1);
+	assert_int_equal(walk_send(&walk, "TaskPending", "S", "a", 0, NULL), SWM_REJECTED);
+	assert_str(walk.verdict.reason, "over the limit of resends");
+	assert_int_equal(walk.instance->tasks[0].resends, UINT32_MAX);
+	assert_int_equal(walk_owed(&walk, SWM_MESSAGE_START_TASK), 0);
+}
+
+/* The limit of an instance's data may be below that of a message's. */
+static void test_start_over_the_limit(void **state)
+{
+	(void)state;
+	walk.options.data_max_bytes = 8;
+	assert_int_equal(walk_send(&walk, "StartWorkflow", NULL, NULL, 0,
+				 ",\"data\":{\"key\":\"value\"}"),
+		SWM_REJECTED);
+	assert_non_null(strstr(walk.verdict.reason.ptr, "over its limit of 8 bytes"));
+	assert_null(walk.instance->data);
+	assert_int_equal(walk.instance->tasks[0].status, SWM_TASK_PENDING);
+	assert_int_equal(walk_owed(&walk, SWM_MESSAGE_START_TASK), 0);
+}
+
+/* A child that runs already, as an operator's event may leave it, is not sent again when
+ * its parent completes; one whose retry was asked for while paused may be completed. */
+static void test_child_under_way(void **state)
+{
+	static const char text[] =
+		"{\"workflow_name\":\"W\",\"component_name\":\"C\",\"stages\":["
+		"{\"stage_name\":\"S\",\"stage_order\":1,\"tasks\":["
+		"{\"task_name\":\"a\",\"task_queue\":\"q\"},"
+		"{\"task_name\":\"b\",\"task_queue\":\"q\",\"parent_task\":[\"a\"]},"
+		"{\"task_name\":\"c\",\"task_queue\":\"q\"},"
+		"{\"task_name\":\"d\",\"task_queue\":\"q\",\"parent_task\":[\"a\",\"c\"]}]}]}";
+	struct swm_error err = {0};
+	struct walk other;
+
+	(void)state;
+	walk_init(&other, text);
+	swm_instance_destroy(other.instance);
+	assert_int_equal(swm_instance_read(other.template,
+				 str("{\"f\":1,\"seq\":3,\"stage\":0,"
+				     "\"tasks\":[[1,1,5],[1,2,6],[0,1,7,2],[0]]}"),
+				 &other.instance, &err),
+		SWM_OK);
+	assert_int_equal(walk_send(&other, "TaskCompleted", "S", "a", 0, NULL), SWM_APPLIED);
+	assert_int_equal(walk_owed(&other, SWM_MESSAGE_START_TASK), 0);
+	assert_int_equal(walk_task(&other, "S", "b")->attempt, 2);
+	assert_int_equal(walk_send(&other, "TaskCompleted", "S", "d", 0, NULL), SWM_IGNORED);
+	assert_int_equal(walk_send(&other, "TaskCompleted", "S", "c", 0, NULL), SWM_APPLIED);
+	assert_int_equal(walk_task(&other, "S", "c")->flags, 0);
+	assert_int_equal(walk_owed(&other, SWM_MESSAGE_START_TASK), 1);
+	walk_finish(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +254,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_applied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_larger_than_today, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_last_attempt, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_last_resend, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_start_over_the_limit, setup, teardown),
+		cmocka_unit_test(test_child_under_way),
 	};
 
 	return cmocka_run_group_tests_name("fold", tests, NULL, NULL);

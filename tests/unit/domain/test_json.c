@@ -416,6 +416,10 @@ static void test_refused(void **state)
 		{"{\"a\":\"\xed\xa0\x80\"}", NULL},
 		{"{\"a\":\"\xc0\x80\"}", NULL},
 		{"{\"a\":\"\\ud800\"}", NULL},
+		{"{\"a\":\"\\ud800abcdef\"}", NULL},
+		{"{\"a\":\"\\ud800\\nabcdef\"}", NULL},
+		{"{\"a\":\"\\ud800\\ue000\"}", NULL},
+		{"{\"a\":\"\\udc00\"}", NULL},
 		{"{\"a\":\"\\u0000\"}", NULL},
 		{"{\"a\":\"\n\"}", NULL},
 	};

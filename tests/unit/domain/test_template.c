@@ -111,6 +111,19 @@ static void test_retry(void **state)
 	swm_template_destroy(template);
 }
 
+/* The default backoff is a second; a lower cap counts from the first retry on. */
+static void test_backoff_below_its_default(void **state)
+{
+	struct swm_template *template = compile(HEAD STAGE("S", "1",
+		"{\"task_name\":\"a\",\"task_queue\":\"q\",\"retry\":"
+		"{\"max_attempts\":5,\"max_backoff\":\"250ms\"}}") "]}");
+
+	(void)state;
+	assert_int_equal(template->tasks[0].backoff_ms, 250);
+	assert_int_equal(template->tasks[0].max_backoff_ms, 250);
+	swm_template_destroy(template);
+}
+
 /* Doubling, capped, and less by at most a quarter; the id alone decides how much. */
 static void test_backoff(void **state)
 {
@@ -271,6 +284,84 @@ static void test_cut_messages(void **state)
 	swm_findings_finish(&findings);
 }
 
+/* The fields of a task have to leave room for data in a message. */
+static void test_fields_over_limit(void **state)
+{
+	const size_t max = SWM_MESSAGE_MAX_BYTES - SWM_DATA_MAX_BYTES - 4096;
+	char *text = malloc(SWM_TEMPLATE_MAX_BYTES);
+
+	(void)state;
+	for (size_t over = 0; over < 2; over++) {
+		struct swm_findings findings;
+		size_t len = (size_t)sprintf(text,
+			HEAD "{\"stage_name\":\"S\",\"stage_order\":1,\"tasks\":["
+			     "{\"task_name\":\"a\",\"task_queue\":\"q\",\"note\":\"");
+		const size_t fill = max - strlen("note\"\"") - 4 + over;
+		memset(text + len, 'x', fill);
+		(void)sprintf(text + len + fill, "\"}]}]}");
+		assert_int_equal(swm_template_read(str(text), 1, NULL, &findings),
+			over ? SWM_E_INVALID : SWM_OK);
+		assert_int_equal(findings.errors, over);
+		if (over) {
+			assert_string_equal(findings.items[0].pointer, "/stages/0/tasks/0");
+			assert_non_null(strstr(findings.items[0].message, "additional fields"));
+		}
+		swm_findings_finish(&findings);
+	}
+	free(text);
+}
+
+/* A pointer longer than its place ends with dots, not within a letter. */
+static void test_long_pointer(void **state)
+{
+	static char text[2048];
+	char key[120] = "";
+	struct swm_findings findings;
+
+	(void)state;
+	for (size_t i = 0; i < 40; i++) {
+		(void)strcat(key, i < 20 ? "~~" : "\xe2\x82\xac");
+	}
+	(void)snprintf(text, sizeof(text),
+		HEAD STAGE("S", "1",
+			"{\"task_name\":\"a\",\"task_queue\":\"q\",\"retry\":{\"max_attempts\":"
+			"2,"
+			"\"%s\":1}}") "]}",
+		key);
+	assert_int_equal(swm_template_read(str(text), 1, NULL, &findings), SWM_E_INVALID);
+	assert_int_equal(findings.count, 1);
+	const char *pointer = findings.items[0].pointer;
+	json_t *string = json_string(pointer);
+	assert_non_null(string);
+	json_decref(string);
+	assert_memory_equal(pointer, "/stages/0/tasks/0/retry/~0~0", 28);
+	assert_string_equal(pointer + strlen(pointer) - 3, "...");
+	assert_in_range(strlen(pointer), sizeof(findings.items[0].pointer) - 4,
+		sizeof(findings.items[0].pointer) - 1);
+	swm_findings_finish(&findings);
+}
+
+/* More tasks in one stage than there may be in all: said once, not task by task. */
+static void test_too_many_tasks_in_a_stage(void **state)
+{
+	char *text = malloc(SWM_TEMPLATE_MAX_BYTES);
+	struct swm_findings findings;
+	size_t len = (size_t)sprintf(
+		text, HEAD "{\"stage_name\":\"S\",\"stage_order\":1,\"tasks\":[");
+
+	(void)state;
+	for (int i = 0; i <= SWM_TASKS_MAX; i++) {
+		len += (size_t)sprintf(text + len, "%s7", i > 0 ? "," : "");
+	}
+	(void)sprintf(text + len, "]}]}");
+	assert_int_equal(swm_template_read(str(text), 1, NULL, &findings), SWM_E_INVALID);
+	assert_int_equal(findings.count, 1);
+	assert_non_null(
+		strstr(findings.items[0].message, "1025 tasks, over the limit of 1024"));
+	swm_findings_finish(&findings);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +373,10 @@ int main(void)
 		cmocka_unit_test(test_outputs),
 		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_cut_messages),
+		cmocka_unit_test(test_backoff_below_its_default),
+		cmocka_unit_test(test_fields_over_limit),
+		cmocka_unit_test(test_long_pointer),
+		cmocka_unit_test(test_too_many_tasks_in_a_stage),
 	};
 
 	return cmocka_run_group_tests_name("template", tests, NULL, NULL);

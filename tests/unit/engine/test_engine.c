@@ -28,6 +28,7 @@ struct bench {
 	struct swm_engine *second;
 	struct swm_env_mutex *mutex; /* guards the state */
 	bool ready;
+	bool odd; /* the store holds what no engine has written */
 	unsigned changes;
 };
 
@@ -105,7 +106,9 @@ static int teardown(void **state)
 	const struct swm_env *env = fake_host_env(bench->world.host);
 	swm_engine_stop(bench->engine);
 	swm_engine_stop(bench->second);
-	check_folds(&bench->world);
+	if (!bench->odd) {
+		check_folds(&bench->world);
+	}
 	env->mutex_destroy(env->ctx, bench->mutex);
 	fake_queue_ops.close(bench->world.queue);
 	fake_store_ops.close(bench->world.store);
@@ -475,25 +478,145 @@ static void the_dispatcher_hears_the_stop(void **state)
 	assert_int_equal(atomic_load(&held.sleeps), 0);
 }
 
+/* The store's own work: again soon when it says that there is more, else in a while. */
+static struct {
+	atomic_int calls;
+	atomic_long first_us;
+	atomic_long second_us;
+	atomic_long third_us;
+	const struct swm_env *env;
+} chores;
+
+static swm_status maintain_twice(
+	struct swm_session *session, int64_t budget_ms, struct swm_error *err)
+{
+	(void)session, (void)err;
+	atomic_long *const when[] = {&chores.first_us, &chores.second_us, &chores.third_us};
+	const int call = atomic_fetch_add(&chores.calls, 1);
+	assert_true(budget_ms > 0);
+	if (call < 3) {
+		atomic_store(when[call], (long)chores.env->monotonic_us(chores.env->ctx));
+	}
+	return call == 0 ? SWM_E_TIMEOUT : SWM_OK;
+}
+
+static void the_store_gets_time_for_its_chores(void **state)
+{
+	struct bench *bench = *state;
+	struct swm_store_ops ops = fake_store_ops;
+	ops.maintain = maintain_twice;
+	chores.env = bench->config.env;
+	atomic_store(&chores.calls, 0);
+	bench->config.store_ops = &ops;
+	start(bench, &bench->engine);
+	for (int i = 0; i < 500 && atomic_load(&chores.calls) < 3; i++) {
+		rest_a_little();
+	}
+	swm_engine_stop(bench->engine);
+	bench->engine = NULL;
+	assert_true(atomic_load(&chores.calls) >= 3);
+	const long soon_us = atomic_load(&chores.second_us) - atomic_load(&chores.first_us);
+	const long later_us = atomic_load(&chores.third_us) - atomic_load(&chores.second_us);
+	assert_true(soon_us >= 40000);
+	assert_true(later_us >= 990000);
+}
+
+/* An instance of a newer release: the orchestrator says that its work is stuck, and is
+ * ready again once somebody has dealt with it. */
+static void says_that_its_work_is_stuck(void **state)
+{
+	struct bench *bench = *state;
+	struct swm_event_row event = {
+		.id = SWM_STR("odd"), .name = SWM_STR("StartWorkflow"), .sequence = 1};
+	struct swm_commit item = {
+		.next = {.id = SWM_STR("T/odd"),
+			.component = SWM_STR("T"),
+			.business_ref = SWM_STR("odd"),
+			.template_id = SWM_STR("T:1"),
+			.body = SWM_STR("{\"f\":99}"),
+			.version = 1,
+			.sequence = 1,
+			.status = SWM_STATUS_ACTIVE},
+		.events = &event,
+		.event_count = 1,
+	};
+	struct swm_session *session = NULL;
+	struct swm_error err = {0};
+	assert_int_equal(fake_store_ops.session_open(bench->world.store, &session, &err), 0);
+	assert_int_equal(fake_store_ops.commit(
+				 session, SWM_STR("somebody"), 1000, &item, 1, NULL, 0, &err),
+		SWM_OK);
+	fake_store_ops.session_close(session);
+	bench->odd = true;
+	start(bench, &bench->engine);
+	await(bench, "test_ready", 1);
+	const int64_t before = fake_host_counter(bench->world.host, "test_not_ready");
+	send_completed(&bench->world, "odd", "ONE", "a");
+	await(bench, "test_not_ready", before + 1);
+	assert_true(fake_host_logged(bench->world.host, "newer release") > 0);
+	send_start(&bench->world, "1");
+	await(bench, "deliveries_acked", 1);
+	swm_engine_stop(bench->engine);
+	bench->engine = NULL;
+	assert_int_equal(fake_queue_published_count(bench->world.queue, "q_a"), 1);
+	assert_int_equal(fake_store_outbox_count(bench->world.store, SWM_OUTBOX_DEAD), 0);
+}
+
+static void refused(const struct swm_engine_config *config, const char *says)
+{
+	struct swm_engine *engine = NULL;
+	struct swm_error err = {0};
+	assert_int_equal(swm_engine_start(config, &engine, &err), SWM_E_CONFIG);
+	assert_null(engine);
+	if (!strstr(err.message, says)) {
+		fail_msg("\"%s\" does not say \"%s\"", err.message, says);
+	}
+}
+
 static void refuses_a_wrong_configuration(void **state)
 {
 	struct bench *bench = *state;
-	struct swm_error err = {0};
-	struct swm_engine_config config = bench->config;
+	const struct swm_engine_config right = bench->config;
+	struct swm_engine_config config = right;
 	config.batch = 0;
-	assert_int_equal(swm_engine_start(&config, &bench->engine, &err), SWM_E_CONFIG);
-	config = bench->config;
+	refused(&config, "workflow.batch");
+	config.batch = SWM_ENGINE_BATCH_MAX + 1;
+	refused(&config, "workflow.batch");
+	config = right;
+	config.prefetch = config.batch - 1;
+	refused(&config, "workflow.prefetch");
+	config = right;
 	config.lease_ms = 1;
-	assert_int_equal(swm_engine_start(&config, &bench->engine, &err), SWM_E_CONFIG);
-	config = bench->config;
+	refused(&config, "workflow.lease");
+	config = right;
+	config.limits.data_bytes = config.payload.data_max_bytes + 1;
+	refused(&config, "limit of data");
+	config = right;
 	config.listen_count = 0;
-	assert_int_equal(swm_engine_start(&config, &bench->engine, &err), SWM_E_CONFIG);
-	struct swm_engine_route route = {SWM_STR("a*b"), 0};
+	refused(&config, "no workflow queue");
+	config = right;
+	config.queue_count = 0;
+	refused(&config, "no workflow queue");
+}
+
+static void refuses_what_to_listen_to(void **state)
+{
+	struct bench *bench = *state;
+	static const struct swm_engine_listen wrong[] = {
+		{1, {"wf", 2}, 1}, {0, {"wf", 2}, 0}, {0, {"", 0}, 1}};
+	struct swm_engine_config config = bench->config;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		config.listen = &wrong[i];
+		refused(&config, "workflow.listen[0]");
+	}
+	static const struct swm_engine_route routes[] = {
+		{{"a*b", 3}, 0}, {{NULL, 0}, 0}, {{"a*", 2}, 1}};
 	config = bench->config;
-	config.routes = &route;
 	config.route_count = 1;
-	assert_int_equal(swm_engine_start(&config, &bench->engine, &err), SWM_E_CONFIG);
-	assert_null(bench->engine);
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		config.routes = &routes[i];
+		refused(&config, i < 2 ? "a pattern is a name" : "no such adapter");
+	}
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -514,7 +637,10 @@ int main(void)
 		TEST(flushes_marks_when_idle_and_at_the_end),
 		TEST(stops_while_everything_is_away),
 		TEST(the_dispatcher_hears_the_stop),
+		TEST(the_store_gets_time_for_its_chores),
+		TEST(says_that_its_work_is_stuck),
 		TEST(refuses_a_wrong_configuration),
+		TEST(refuses_what_to_listen_to),
 	};
 	return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
 }
