@@ -12,7 +12,6 @@
 #include "swm_limits.h"
 #include "text.h"
 
-
 static bool write_aside(const struct swm_workshop *workshop, struct swm_inbound *inbound,
 	struct swm_outbox_row *out)
 {
