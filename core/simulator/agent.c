@@ -11,6 +11,7 @@
 #include "swm_limits.h"
 #include "text.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -551,6 +552,7 @@ struct sim_agents *sim_agents_create(struct sim_world *world)
 	agents->choice = sim_world_choice(world);
 	agents->undeliverable = sim_world_may(world, SIM_FAULT_UNDELIVERABLE);
 	agents->template_count = sim_world_template_count(world);
+	assert(agents->template_count > 0);
 	for (size_t i = 0; i < agents->template_count; i++) {
 		if (swm_json_read(sim_world_template(world, i), SIZE_MAX, &agents->templates[i],
 			    NULL) != SWM_OK) {

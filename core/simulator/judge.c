@@ -251,7 +251,7 @@ const struct sim_violation *sim_judge_put(
 	if (good && entry) {
 		good = put_again(judge, entry, row);
 	} else if (good) {
-		entry = sim_judge_add_entry(judge, row, event_id);
+		(void)sim_judge_add_entry(judge, row, event_id);
 	}
 	if (good && given) {
 		/* For a message without an id the one that was made up counts as well. */

@@ -181,8 +181,10 @@ static size_t identity_of(const struct sim_heard *heard, struct swm_str body, ch
 	texts[4] = swm_str_from(text_of(heard->event, "task_name"));
 	texts[5] = swm_str_from(number);
 	texts[6] = heard->raw_id;
-	/* Without an id the engine makes one up: then the bytes have to do. */
-	texts[7] = heard->raw_id.len > 0 ? (struct swm_str){0} : body;
+	texts[7] = body;
+	if (heard->raw_id.len > 0) {
+		texts[7] = (struct swm_str){0};
+	} /* else the engine makes an id up, and the bytes have to do */
 	return IDENTITY_TEXTS;
 }
 
