@@ -6,6 +6,7 @@
 
 #include "agent.h"
 
+#include "json_out.h"
 #include "json_read.h"
 #include "must.h"
 #include "swm_limits.h"
@@ -107,14 +108,16 @@ static void send_letter(struct sim_agents *agents, struct letter *letter, int64_
 	if (letter->identity == IN_BODY) {
 		set(letter->body, "event_id", json_string(letter->id));
 	}
-	char *text = json_dumps(letter->body, JSON_COMPACT);
-	send_text(agents, swm_str_from(text), letter, delay_ms);
+	size_t len = 0;
+	char *bytes = swm_json_text(letter->body, &len);
+	struct swm_str text = {bytes, len};
+	send_text(agents, text, letter, delay_ms);
 	if (sim_world_happens(agents->world, SIM_FAULT_AGENT_TWICE, 4)) {
 		static const int64_t later_ms[] = {0, 30, 2000, 15000};
 		uint32_t which = sim_choose(agents->choice, "agent: second time", 4);
-		send_text(agents, swm_str_from(text), letter, delay_ms + later_ms[which]);
+		send_text(agents, text, letter, delay_ms + later_ms[which]);
 	}
-	free(text);
+	free(bytes);
 	json_decref(letter->body);
 }
 

@@ -6,6 +6,8 @@
 
 #include "template_gen.h"
 
+#include "json_out.h"
+
 #include <jansson.h>
 #include <stdio.h>
 
@@ -170,7 +172,8 @@ char *sim_template_gen(struct sim_choice *choice, unsigned number)
 	set(template, "workflow_name", json_string(labels[odd]));
 	set(template, "component_name", json_string(component));
 	set(template, "stages", stages);
-	char *text = json_dumps(template, JSON_COMPACT);
+	size_t len;
+	char *text = swm_json_text(template, &len);
 	json_decref(template);
 	return text;
 }
