@@ -17,8 +17,6 @@ static const int64_t slow_ms[] = {1, 60, 1500, 11000};
 static const int64_t jump_ms[] = {1500, -1500, 3600000, -3600000, -86400000, 315360000000};
 static const int64_t store_jump_ms[] = {1500, -1500, 12000, -12000, 86400000};
 
-#define COUNT(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
-
 static void start_later(struct sim_world *world, void *arg)
 {
 	struct sim_host *host = arg;
@@ -30,9 +28,9 @@ static void start_later(struct sim_world *world, void *arg)
 static void plan_start(struct sim_host *host)
 {
 	struct sim_world *world = host->world;
-	int64_t wait_ms = world->phase == SIM_CALM
-				  ? 0
-				  : sim_world_pick_ms(world, "down", down_ms, COUNT(down_ms));
+	int64_t wait_ms = world->phase == SIM_CALM ? 0
+						   : sim_world_pick_ms(world, "down", down_ms,
+							     SIM_COUNT(down_ms));
 	host->planned = true;
 	sim_world_plan(world, world->now_us + wait_ms * 1000, start_later, host);
 }
@@ -115,7 +113,8 @@ static void disturb(struct sim_host *host)
 {
 	struct sim_world *world = host->world;
 	if (sim_world_happens(world, SIM_FAULT_STALL, world->rate * 8)) {
-		int64_t ms = sim_world_pick_ms(world, "stall-ms", stall_ms, COUNT(stall_ms));
+		int64_t ms =
+			sim_world_pick_ms(world, "stall-ms", stall_ms, SIM_COUNT(stall_ms));
 		SIM_TRACE(world, "stands still for %lld ms", (long long)ms);
 		host->stalled_us = world->now_us + ms * 1000;
 		sim_flow_wait(world, host->world, world->now_us);
@@ -125,13 +124,13 @@ static void disturb(struct sim_host *host)
 		stop_host(host);
 	}
 	if (sim_world_happens(world, SIM_FAULT_HOST_CLOCK, world->rate * 4)) {
-		int64_t ms = sim_world_pick_ms(world, "jump", jump_ms, COUNT(jump_ms));
+		int64_t ms = sim_world_pick_ms(world, "jump", jump_ms, SIM_COUNT(jump_ms));
 		SIM_TRACE(world, "its clock jumps by %lld ms", (long long)ms);
 		host->clock_ms += ms;
 	}
 	if (sim_world_happens(world, SIM_FAULT_STORE_CLOCK, world->rate * 8)) {
 		int64_t ms = sim_world_pick_ms(
-			world, "store-jump", store_jump_ms, COUNT(store_jump_ms));
+			world, "store-jump", store_jump_ms, SIM_COUNT(store_jump_ms));
 		SIM_TRACE(world, "the store's clock jumps by %lld ms", (long long)ms);
 		sim_store_jump(world->store, ms);
 	}
@@ -185,7 +184,7 @@ bool sim_call_begin(struct sim_call *call, struct sim_host *host, const char *na
 	}
 	disturb(host);
 	if (sim_world_happens(world, SIM_FAULT_SLOW, world->rate * 2)) {
-		int64_t ms = sim_world_pick_ms(world, "slow-ms", slow_ms, COUNT(slow_ms));
+		int64_t ms = sim_world_pick_ms(world, "slow-ms", slow_ms, SIM_COUNT(slow_ms));
 		bool after = sim_choose(world->choice, "slow-after", 2) == 1;
 		SIM_TRACE(world, "%s takes %lld ms, %s its effect", name, (long long)ms,
 			after ? "after" : "before");

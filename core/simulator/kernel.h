@@ -21,6 +21,8 @@
 
 struct sim_host;
 
+#define SIM_COUNT(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
+
 /* Flows: the threads of the orchestrators. */
 
 enum sim_flow_state {

@@ -17,8 +17,6 @@
 static const int64_t away_ms[] = {50, 1000, 15000, 60000};
 static const int64_t full_ms[] = {50, 1000, 15000, 60000};
 
-#define COUNT(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
-
 struct swm_session {
 	struct sim_host *host;
 	bool broken;
@@ -40,7 +38,7 @@ static bool is_away(struct sim_store *store)
 {
 	struct sim_world *world = store->world;
 	if (sim_world_happens(world, SIM_FAULT_STORE_AWAY, world->rate * 4)) {
-		int64_t ms = sim_world_pick_ms(world, "away-ms", away_ms, COUNT(away_ms));
+		int64_t ms = sim_world_pick_ms(world, "away-ms", away_ms, SIM_COUNT(away_ms));
 		SIM_TRACE(world, "the store is away for %lld ms", (long long)ms);
 		store->away_us = world->now_us + ms * 1000;
 	}
@@ -51,7 +49,7 @@ static bool is_full(struct sim_store *store)
 {
 	struct sim_world *world = store->world;
 	if (sim_world_happens(world, SIM_FAULT_DISK_FULL, world->rate * 4)) {
-		int64_t ms = sim_world_pick_ms(world, "full-ms", full_ms, COUNT(full_ms));
+		int64_t ms = sim_world_pick_ms(world, "full-ms", full_ms, SIM_COUNT(full_ms));
 		SIM_TRACE(world, "the disk is full for %lld ms", (long long)ms);
 		store->full_us = world->now_us + ms * 1000;
 	}
@@ -311,7 +309,7 @@ static swm_status meet_item(
 	int64_t version = instance ? instance->row.version : 0;
 	*applied = false;
 	if (item->event_count > 1 &&
-		sim_world_happens(world, SIM_FAULT_TOO_LARGE, world->rate)) {
+		sim_world_happens(world, SIM_FAULT_TOO_LARGE, world->rate / 4 + 1)) {
 		return SWM_E_TOO_LARGE;
 	}
 	*applied = version == item->expected_version;
@@ -376,7 +374,7 @@ static void settle_marks(struct sim_host *host, const struct swm_outbox_mark *ma
 static swm_status worse(swm_status a, swm_status b)
 {
 	static const swm_status order[] = {SWM_E_INDOUBT, SWM_E_TOO_LARGE, SWM_E_CONFLICT};
-	for (size_t i = 0; i < COUNT(order); i++) {
+	for (size_t i = 0; i < SIM_COUNT(order); i++) {
 		if (a == order[i] || b == order[i]) {
 			return order[i];
 		}
@@ -467,10 +465,10 @@ static swm_status outbox_put(struct swm_session *session, const struct swm_outbo
 		return status;
 	}
 	bool applied = true;
-	if (count > 1 && sim_world_happens(world, SIM_FAULT_TOO_LARGE, world->rate)) {
+	if (count > 1 && sim_world_happens(world, SIM_FAULT_TOO_LARGE, world->rate / 4 + 1)) {
 		status = SWM_E_TOO_LARGE;
 		applied = false;
-	} else if (sim_world_happens(world, SIM_FAULT_PUT_DOUBT, world->rate)) {
+	} else if (sim_world_happens(world, SIM_FAULT_PUT_DOUBT, world->rate / 4 + 1)) {
 		status = SWM_E_INDOUBT;
 		applied = sim_choose(world->choice, "put", 2) == 1;
 	}

@@ -27,8 +27,6 @@ static const int64_t lease_ms[] = {10000, 3000, 1000};
 static const int64_t call_us[] = {100, 1, 2000, 20000};
 static const int64_t storm_ms[] = {10000, 3000, 30000};
 
-#define COUNT(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
-
 /* For those who act in it. */
 
 struct sim_choice *sim_world_choice(struct sim_world *world)
@@ -109,7 +107,7 @@ static uint64_t draw_faults(struct sim_world *world)
 	if (plan->all_faults) {
 		return plan->faults;
 	}
-	uint32_t one_in = densities[sim_choose(world->choice, "density", COUNT(densities))];
+	uint32_t one_in = densities[sim_choose(world->choice, "density", SIM_COUNT(densities))];
 	uint64_t drawn = 0;
 	for (unsigned i = 0; i < SIM_FAULTS; i++) {
 		uint64_t bit = UINT64_C(1) << i;
@@ -146,21 +144,21 @@ static void draw_bounds(struct sim_world *world)
 {
 	const struct sim_plan *plan = world->plan;
 	struct sim_choice *choice = world->choice;
-	world->rate = draw_from(world, "rate", rates, COUNT(rates));
-	world->crash_rate = draw_from(world, "crash-rate", crash_rates, COUNT(crash_rates));
+	world->rate = draw_from(world, "rate", rates, SIM_COUNT(rates));
+	world->crash_rate = draw_from(world, "crash-rate", crash_rates, SIM_COUNT(crash_rates));
 	world->switch_rate = plan->prune ? 1
 					 : draw_from(world, "switch-rate", switch_rates,
-						   COUNT(switch_rates));
+						   SIM_COUNT(switch_rates));
 	world->crashes_left = plan->crashes_max > 0 ? plan->crashes_max
 						    : 1 + sim_choose(choice, "crashes", 4);
 	world->doubts_left = plan->doubts_max > 0 ? plan->doubts_max : UINT32_MAX;
 	world->steps_max = plan->steps_max > 0 ? plan->steps_max : STEPS_MAX;
-	world->call_us = plan->prune
-				 ? plan->call_us
-				 : sim_world_pick_ms(world, "call-us", call_us, COUNT(call_us));
+	world->call_us =
+		plan->prune ? plan->call_us
+			    : sim_world_pick_ms(world, "call-us", call_us, SIM_COUNT(call_us));
 	int64_t storm = plan->storm_ms > 0 ? plan->storm_ms
 					   : sim_world_pick_ms(world, "storm-ms", storm_ms,
-						     COUNT(storm_ms));
+						     SIM_COUNT(storm_ms));
 	world->calm_us = storm * 1000;
 	world->end_us = world->calm_us + (plan->calm_ms > 0 ? plan->calm_ms : CALM_MS) * 1000;
 }
@@ -203,11 +201,12 @@ static void draw_hosts(struct sim_world *world)
 {
 	const struct sim_plan *plan = world->plan;
 	struct sim_choice *choice = world->choice;
-	uint32_t batch = plan->batch > 0 ? plan->batch
-					 : draw_from(world, "batch", batches, COUNT(batches));
+	uint32_t batch = plan->batch > 0
+				 ? plan->batch
+				 : draw_from(world, "batch", batches, SIM_COUNT(batches));
 	int64_t lease = plan->lease_ms > 0 ? plan->lease_ms
 					   : sim_world_pick_ms(world, "outbox-lease", lease_ms,
-						     COUNT(lease_ms));
+						     SIM_COUNT(lease_ms));
 	world->host_count = plan->orchestrators > 0
 				    ? plan->orchestrators
 				    : 1 + sim_choose(choice, "orchestrators", 3);
@@ -219,9 +218,9 @@ static void draw_hosts(struct sim_world *world)
 		sim_host_init(&world->hosts[i], world, i);
 		draw_host(&world->hosts[i], batch, lease);
 	}
-	world->instances = plan->instances > 0
-				   ? plan->instances
-				   : draw_from(world, "instances", instances, COUNT(instances));
+	world->instances = plan->instances > 0 ? plan->instances
+					       : draw_from(world, "instances", instances,
+							 SIM_COUNT(instances));
 	if (plan->instances == 0 && sim_rarely(choice, "more-instances", 10)) {
 		world->instances += 3;
 	}
