@@ -133,9 +133,8 @@ static void check_moved(struct swm_instance *instance, uint8_t choice)
 		"TaskCompleted", "TaskFailed", "TaskTimedOut", "TaskPending", "StartWorkflow"};
 	const struct swm_payload_options options = {.data_max_bytes = 64};
 	const struct swm_template *template = instance->template;
-	const uint16_t task =
-		template->task_count > 0 ? (uint16_t)((choice >> 3) % template->task_count) : 0;
 	const bool none = template->task_count == 0;
+	const size_t task = none ? 0 : (size_t)(choice >> 3) % template->task_count;
 	struct swm_event event;
 	struct swm_verdict verdict;
 	struct swm_effects effects;
