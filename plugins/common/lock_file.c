@@ -14,7 +14,43 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Creates the directories that `path` names and that are missing. */
+/* Whatever stands before the last slash of `path`, in memory of the caller's. */
+static char *parent_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash) {
+		return strdup(".");
+	}
+	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+swm_status swm_names_flush(const char *path, struct swm_error *err)
+{
+	swm_status status = SWM_OK;
+	char *parent = parent_of(path);
+
+	if (!parent) {
+		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+	}
+	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0) {
+		/* One that may be used and not be read is left to the file system. */
+		status = errno == EACCES ? SWM_OK : swm_fail_errno(err, parent, "open");
+	} else {
+		/* EINVAL: there is nothing to flush where this directory is. */
+		if (fsync(fd) != 0 && errno != EINVAL) {
+			status = swm_fail_errno(err, parent, "flush the directory");
+		}
+		close(fd);
+	}
+	free(parent);
+	return status;
+}
+
+/* Creates the directories that `path` names and that are missing, durably. One that was
+ * not missing may have been made a moment ago, by somebody who has not flushed it yet. */
 static swm_status make_parents(const char *path, struct swm_error *err)
 {
 	swm_status status = SWM_OK;
@@ -28,6 +64,10 @@ static swm_status make_parents(const char *path, struct swm_error *err)
 		*slash = '\0';
 		if (mkdir(copy, 0700) != 0 && errno != EEXIST) {
 			status = swm_fail_errno(err, copy, "create the directory");
+			break;
+		}
+		status = swm_names_flush(copy, err);
+		if (status != SWM_OK) {
 			break;
 		}
 		*slash = '/';

@@ -22,4 +22,9 @@ swm_status swm_lock_file_open(const char *path, int *fd, struct swm_error *err);
 swm_status swm_lock_file_map(
 	int fd, const char *path, size_t size, void **out, struct swm_error *err);
 
+/* Makes the names in the directory of `path` durable: a file's own flush does not
+ * promise that its name survives a power cut. SWM_E_DENIED, SWM_E_UNAVAILABLE,
+ * SWM_E_THROTTLED, SWM_E_NOMEM. */
+swm_status swm_names_flush(const char *path, struct swm_error *err);
+
 #endif

@@ -12,6 +12,7 @@
 
 #include "sqlite_db.h"
 
+#include "lock_file.h"
 #include "status.h"
 
 #include <errno.h>
@@ -172,6 +173,17 @@ static swm_status set_up(struct swm_db *db, enum swm_db_sync sync, uint32_t appl
 	return SWM_OK;
 }
 
+/* SQLite flushes the directory through the connection that created the WAL, and this
+ * may be one that flushes nothing else (SWM_DB_NORMAL). So no connection counts on
+ * another: file and WAL are there, by name, before it begins. */
+static swm_status flush_names(struct swm_db *db, struct swm_error *err)
+{
+	int64_t pages = 0;
+	swm_status status = read_int(db, "PRAGMA page_count", &pages, err);
+
+	return status == SWM_OK ? swm_names_flush(db->path, err) : status;
+}
+
 static swm_status open_handle(struct swm_db *db, struct swm_error *err)
 {
 	swm_status status = create_file(db, err);
@@ -224,6 +236,9 @@ swm_status swm_db_open(struct swm_db *db, const char *path, enum swm_db_sync syn
 	}
 	if (status == SWM_OK) {
 		status = set_up(db, sync, application_id, err);
+	}
+	if (status == SWM_OK) {
+		status = flush_names(db, err);
 	}
 	if (status == SWM_OK) {
 		status = prepare_own(db, err);
