@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What is killed: a command in a prepared world, and how the world goes on afterwards."""
-from world import TEMPLATE
+from world import TEMPLATE, Fault
 
 ORDERS = 20
 # Where a command is killed and not the orchestrator, which then only has to finish.
@@ -77,7 +77,7 @@ class Again(Run):
         world.start_agents()
         traced = world.trace(world.place.swm("run"), until=self.until, at=self.first_kill)
         if not traced.killed:
-            raise RuntimeError("the first kill was not reached")
+            raise Fault(f"the first kill, at {self.first_kill}, was not reached")
         world.processes.pop("agents").kill()
 
     first_kill = "2:600:after"  # of the processor, amid the second stage
