@@ -268,7 +268,7 @@ swm_status swm_db_check(struct swm_db *db, struct swm_error *err)
 	if (status == SWM_OK) {
 		status = read_int(db, "PRAGMA page_size", &page_bytes, err);
 	}
-	if (status != SWM_OK || pages > SWM_DB_CHECK_BYTES / page_bytes) {
+	if (status != SWM_OK || pages * page_bytes > SWM_DB_CHECK_BYTES) {
 		return status;
 	}
 	int rc = sqlite3_prepare_v2(db->handle, "PRAGMA quick_check(1)", -1, &stmt, NULL);
