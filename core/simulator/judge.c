@@ -99,6 +99,7 @@ const struct sim_violation *sim_judge_acked(
 			"in the store: %.*s",
 			orchestrator, heard.why, SIM_FMT(delivery->body));
 	} else if (!sim_judge_is_recorded(judge, &heard, delivery->body) &&
+		   !sim_judge_is_put_off(judge, &heard, delivery->body) &&
 		   !is_spent_timer(judge, &heard)) {
 		(void)sim_judge_blame(judge, "acked-before-commit",
 			"orchestrator %u acknowledged an event that is in no log and not put "
@@ -224,6 +225,17 @@ static bool put_again(
 	return true;
 }
 
+/* Another message that is the same event, with other bytes, is done with it. */
+static void note_put_off(struct sim_judge *judge, const struct swm_outbox_row *row)
+{
+	struct sim_heard heard;
+	sim_judge_hear(
+		judge, row->body, (struct swm_str){0}, row->headers, row->header_count, &heard);
+	if (heard.event) {
+		sim_judge_note_put_off(judge, &heard, row->body);
+	}
+}
+
 const struct sim_violation *sim_judge_put(
 	struct sim_judge *judge, unsigned orchestrator, const struct swm_outbox_row *row)
 {
@@ -260,6 +272,7 @@ const struct sim_violation *sim_judge_put(
 		(void)sim_judge_note(judge, texts, ASIDE_TEXTS);
 		aside((struct swm_str){0}, row->body, texts);
 		(void)sim_judge_note(judge, texts, ASIDE_TEXTS);
+		note_put_off(judge, row);
 	}
 	return sim_judge_answer(judge);
 }

@@ -188,6 +188,26 @@ static size_t identity_of(const struct sim_heard *heard, struct swm_str body, ch
 	return IDENTITY_TEXTS;
 }
 
+void sim_judge_note_put_off(
+	struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
+{
+	struct swm_str texts[IDENTITY_TEXTS];
+	char number[16];
+	size_t count = identity_of(heard, body, number, texts);
+	texts[0] = SWM_STR("put off");
+	(void)sim_judge_note(judge, texts, count);
+}
+
+bool sim_judge_is_put_off(
+	const struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
+{
+	struct swm_str texts[IDENTITY_TEXTS];
+	char number[16];
+	size_t count = identity_of(heard, body, number, texts);
+	texts[0] = SWM_STR("put off");
+	return sim_judge_noted(judge, texts, count);
+}
+
 bool sim_judge_note_recorded(
 	struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
 {

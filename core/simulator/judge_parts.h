@@ -120,6 +120,12 @@ bool sim_judge_note_recorded(
 bool sim_judge_is_recorded(
 	struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body);
 
+/* The fact that this event, in whatever words, is put off or parked. */
+void sim_judge_note_put_off(
+	struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body);
+bool sim_judge_is_put_off(
+	const struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body);
+
 /* The fact that an orchestrator was given this message. */
 void sim_judge_note_given(struct sim_judge *judge, unsigned orchestrator, struct swm_str raw_id,
 	struct swm_str body);
