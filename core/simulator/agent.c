@@ -352,6 +352,24 @@ static void answer_once(
 	send_letter(agents, &letter, delay_ms);
 }
 
+/* Something about an attempt that is over, from somebody who does not know that it is. */
+static void dig_up(struct sim_agents *agents, const struct job *job)
+{
+	static const char *const names[] = {
+		"TaskTimedOut", "TaskPending", "TaskFailed", "TaskCompleted"};
+	static const int64_t delays_ms[] = {0, 20, 400};
+	uint32_t attempt = sim_model_attempt(job->start);
+	if (attempt > 1 && sim_world_happens(agents->world, SIM_FAULT_AGENT_STALE, 2)) {
+		const char *name = names[sim_choose(agents->choice, "agent: digs up", 4)];
+		uint32_t old = 1 + sim_choose(agents->choice, "agent: which", attempt - 1);
+		send_event(agents,
+			make_event(&agents->customers[job->instance], name,
+				text_of(job->start, "stage_name"),
+				text_of(job->start, "task_name"), old),
+			delays_ms[sim_choose(agents->choice, "agent: when", 3)]);
+	}
+}
+
 static void answer(struct sim_agents *agents, const struct job *job)
 {
 	static const int64_t delays_ms[] = {5, 1, 60, 350};
@@ -362,6 +380,7 @@ static void answer(struct sim_agents *agents, const struct job *job)
 		answer_once(agents, job, "TaskCompleted", delays_ms[1]);
 		return;
 	}
+	dig_up(agents, job);
 	if (sim_world_happens(world, SIM_FAULT_AGENT_NEVER, 4)) {
 		return;
 	}
