@@ -245,29 +245,6 @@ static const char *find_fault(const struct sim_store *store, const struct swm_co
 	return NULL;
 }
 
-/* Rows have an id of their own for ever, events one within their instance: the last fence
- * of an SQL store, which only a bug can meet. */
-static const char *find_clash(const struct sim_store *store, const struct swm_commit *item)
-{
-	const struct sim_instance *instance = sim_store_instance_of(store, item->next.id);
-	for (size_t i = 0; i < item->event_count; i++) {
-		if (instance && sim_store_has_event(instance, item->events[i].id)) {
-			return "an event id that the instance has already recorded";
-		}
-		for (size_t j = 0; j < i; j++) {
-			if (sim_str_equal(item->events[i].id, item->events[j].id)) {
-				return "an event id twice in an item";
-			}
-		}
-	}
-	for (size_t i = 0; i < item->outbox_count; i++) {
-		if (sim_store_find_row(store, item->outbox[i].id)) {
-			return "an outbox id that is there already";
-		}
-	}
-	return NULL;
-}
-
 static uint64_t hash_item(const struct swm_commit *item)
 {
 	uint64_t hash = sim_hash_str((uint64_t)item->next.version, item->next.body);
@@ -334,11 +311,6 @@ static swm_status commit_item(struct sim_host *host, struct swm_commit *item, bo
 						: "");
 	}
 	if (!applied) {
-		return status;
-	}
-	const char *clash = find_clash(world->store, item);
-	if (clash) {
-		(void)broken(host, clash);
 		return status;
 	}
 	trace_item(world, item);
