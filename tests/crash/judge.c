@@ -3,14 +3,15 @@
 /*
  * The verdict over a store after a storm:
  *
- *   crash-judge CONFIG INSTANCES AGENT-LOG KILL-LOG
+ *   crash-judge CONFIG INSTANCES AGENT-LOG KILL-LOG|-
  *
  * - every instance is COMPLETED, and there are as many as were started;
  * - the log folds to the stored body, sequences have no gap, no dedupe key twice;
  * - every StartTask that an agent saw had been committed, with these very bytes, and
  *   every one that was committed was seen;
  * - a StartTask came from the broker as a new message more than once only when the
- *   orchestrator was killed after its commit (KILL-LOG: wall clock milliseconds a line);
+ *   orchestrator was killed after its commit (KILL-LOG: wall clock milliseconds a line; with `-`, for
+ *   storms over the servers themselves, repeats are counted and not judged);
  * - nothing is owed and nothing parked.
  *
  * Prints what is wrong, at most 20 lines, and a summary; exit 1 when anything is.
@@ -52,6 +53,7 @@ struct judge {
 	struct list seen;
 	int64_t *kills;
 	size_t kill_count;
+	bool any_repeat; /* is explained */
 	size_t instances;
 	size_t events;
 	size_t repeats;
@@ -289,8 +291,11 @@ static void judge_instances(struct judge *judge)
 	release(&set);
 }
 
-static bool killed_between(const struct judge *judge, int64_t from_ms, int64_t to_ms)
+static bool is_explained(const struct judge *judge, int64_t from_ms, int64_t to_ms)
 {
+	if (judge->any_repeat) {
+		return true;
+	}
 	for (size_t i = 0; i < judge->kill_count; i++) {
 		if (judge->kills[i] >= from_ms && judge->kills[i] <= to_ms) {
 			return true;
@@ -312,7 +317,7 @@ static void judge_sightings(struct judge *judge, const struct sighting *owed,
 			continue;
 		}
 		judge->repeats++;
-		if (!killed_between(judge, owed->at_ms, seen[i].at_ms)) {
+		if (!is_explained(judge, owed->at_ms, seen[i].at_ms)) {
 			fault(judge, "StartTask %s was sent again without a kill", seen[i].id);
 		}
 	}
@@ -369,12 +374,16 @@ int main(int argc, char **argv)
 	struct judge judge = {0};
 	struct swm_error err = {0};
 	if (argc != 5) {
-		(void)fputs("usage: crash-judge CONFIG INSTANCES AGENT-LOG KILL-LOG\n", stderr);
+		(void)fputs(
+			"usage: crash-judge CONFIG INSTANCES AGENT-LOG KILL-LOG|-\n", stderr);
 		return 2;
 	}
 	size_t expected = strtoul(argv[2], NULL, 10);
 	read_agent_log(&judge, argv[3]);
-	read_kill_log(&judge, argv[4]);
+	judge.any_repeat = strcmp(argv[4], "-") == 0;
+	if (!judge.any_repeat) {
+		read_kill_log(&judge, argv[4]);
+	}
 	world_open(&judge.world, argv[1], 0);
 	world_store(&judge.world);
 	world_check(judge.world.store->ops->session_open(

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The faults of tests/storm/run, as data; and what differs from server to server."""
+import os
+import re
+import sqlite3
+import time
+
+# A server stands still for a whole storm, but not for longer.
+FREEZE_SECONDS_MAX = 30
+
+
+class Fault:
+    """`act` is called again and again while the storm lasts, with a pause between;
+    `end` once, puts everything right, and may return a remark."""
+
+    def __init__(self, name, needs, act, pause_seconds, end=lambda storm: None):
+        self.name = name
+        self.needs = needs  # the adapter that it is about; None: any pair
+        self.act = act
+        self.pause_seconds = pause_seconds
+        self.end = end
+
+
+def set_port(section, port):
+    """Puts another port into an adapter's section of swm.json."""
+    if "url" in section:
+        section["url"] = re.sub(r":\d+(?=/|$)", f":{port}", section["url"])
+    else:
+        section["port"] = port
+
+
+def get_port(section):
+    return int(re.search(r":(\d+)(?=/|$)", section["url"]).group(1) if "url" in section
+               else section["port"])
+
+
+COMPLETED = "SELECT count(*) FROM wf_workflow_instance WHERE status = 4"
+OWED = "SELECT count(*) FROM wf_outbox"
+
+
+def ask(storm, query):
+    """A number from the store, past all proxies."""
+    if storm.store == "postgresql":
+        return int(storm.servers.call("postgresql", "sql", "-c", query))
+    store = sqlite3.connect(f"file:{os.path.join(storm.folder, 'store.db')}?mode=ro", uri=True)
+    try:
+        return store.execute(query).fetchone()[0]
+    finally:
+        store.close()
+
+
+def count_completed(storm):
+    return ask(storm, COMPLETED)
+
+
+def count_owed(storm):
+    return ask(storm, OWED)
+
+
+def kill_one(prefix):
+    def act(storm):
+        names = sorted(name for name in storm.processes if name.startswith(prefix))
+        storm.kill(storm.chance.choice(names))
+    return act
+
+
+def call(service, *words):
+    return lambda storm: storm.servers.call(service, *words)
+
+
+def terminate_backends(storm):
+    storm.servers.call("postgresql", "sql", "-c",
+                       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                       "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
+
+
+def alarm(storm):
+    storm.servers.call("rabbitmq", "ctl", "set_vm_memory_high_watermark", "0")
+    time.sleep(storm.chance.uniform(1, 3))
+    no_alarm(storm)
+
+
+def no_alarm(storm):
+    storm.servers.call("rabbitmq", "ctl", "set_vm_memory_high_watermark", "absolute", "1GB")
+
+
+def cancel_consumers(storm):
+    """A broker cancels the consumers of a queue that goes away. It goes when it is empty,
+    since a deleted queue takes its messages along: that is no fault of ours to survive."""
+    storm.feeding.clear()
+    storm.wait_for_the_end()
+    storm.servers.call("rabbitmq", "ctl", "-p", "swm", "delete_queue", "workflow_queue")
+    storm.feeding.set()
+
+
+def freeze(service):
+    def act(storm):
+        storm.servers.call(service, "freeze")
+        time.sleep(min(storm.seconds, FREEZE_SECONDS_MAX))
+        storm.servers.call(service, "thaw")
+    return act
+
+
+def cut(service):
+    def act(storm):
+        if not os.path.exists(storm.proxies[service].cut_file):
+            storm.proxies[service].cut(True)
+    return act
+
+
+def stop_cutting(service):
+    def end(storm):
+        storm.proxies[service].cut(False)
+        return f"{storm.proxies[service].cuts()} connections cut"
+    return end
+
+
+FAULTS = [
+    Fault("orchestrators-killed", None, kill_one("orchestrator"), 0.5),
+    Fault("agents-killed", None, kill_one("agent"), 0.5),
+    Fault("postgresql-restarted-fast", "postgresql", call("postgresql", "restart", "INT"), 2),
+    Fault("postgresql-crashed", "postgresql", call("postgresql", "restart", "QUIT"), 2),
+    Fault("postgresql-backends-terminated", "postgresql", terminate_backends, 1),
+    Fault("postgresql-frozen", "postgresql", freeze("postgresql"), 1),
+    Fault("postgresql-cut", "postgresql", cut("postgresql"), 1, stop_cutting("postgresql")),
+    Fault("rabbitmq-restarted", "rabbitmq", call("rabbitmq", "restart"), 5),
+    Fault("rabbitmq-memory-alarm", "rabbitmq", alarm, 1, no_alarm),
+    Fault("rabbitmq-connections-closed", "rabbitmq",
+          call("rabbitmq", "ctl", "close_all_connections", "storm"), 2),
+    Fault("rabbitmq-consumers-cancelled", "rabbitmq", cancel_consumers, 3),
+    Fault("rabbitmq-frozen", "rabbitmq", freeze("rabbitmq"), 1),
+    Fault("rabbitmq-cut", "rabbitmq", cut("rabbitmq"), 1, stop_cutting("rabbitmq")),
+]
