@@ -53,6 +53,7 @@ const struct sim_violation *sim_judge_delivered(
 	sim_judge_hear(judge, delivery->body, delivery->id, delivery->headers,
 		delivery->header_count, &heard);
 	sim_judge_note_given(judge, orchestrator, heard.raw_id, delivery->body);
+	judge->seen[SIM_COUNT_RECEIVED]++;
 	return NULL;
 }
 
@@ -372,6 +373,7 @@ void sim_judge_confirmed(struct sim_judge *judge, unsigned orchestrator, const v
 	struct sim_entry *entry = sim_judge_entry(judge, message->id);
 	if (entry) {
 		entry->told[orchestrator] = thread;
+		judge->seen[SIM_COUNT_PUBLISHED]++;
 	}
 }
 

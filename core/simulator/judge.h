@@ -71,6 +71,9 @@ const struct sim_violation *sim_judge_published(
 const struct sim_violation *sim_judge_acked(
 	struct sim_judge *judge, unsigned orchestrator, const struct swm_delivery *delivery);
 
+/* An orchestrator counts: see engine.h. */
+void sim_judge_counted(struct sim_judge *judge, const char *metric, int64_t delta);
+
 /* The orchestrator's memory is gone: crashed or stopped. */
 void sim_judge_gone(struct sim_judge *judge, unsigned orchestrator);
 

@@ -353,6 +353,10 @@ struct sim_judge *sim_judge_create(struct sim_world *world)
 {
 	struct sim_judge *judge = sim_must_alloc(sizeof(*judge));
 	judge->world = world;
+	judge->uncounted = sim_world_may(world, SIM_FAULT_CRASH) ||
+			   sim_world_may(world, SIM_FAULT_COMMIT_DOUBT) ||
+			   sim_world_may(world, SIM_FAULT_SLOW) ||
+			   sim_world_may(world, SIM_FAULT_STALL);
 	swm_arena_init(&judge->memory);
 	return judge;
 }

@@ -372,6 +372,8 @@ const struct sim_violation *sim_judge_committed(struct sim_judge *judge, unsigne
 	};
 	if (commit.of && check_identity(&commit)) {
 		commit.of->version++;
+		judge->seen[SIM_COUNT_COMMITS]++;
+		judge->seen[SIM_COUNT_RECORDED] += (int64_t)item->event_count;
 		if (check_records(&commit) && check_body(&commit) && check_state(&commit)) {
 			sim_judge_lease_fresh(judge, orchestrator, item, lease_ms);
 		}

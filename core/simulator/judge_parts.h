@@ -75,6 +75,15 @@ struct sim_case {
 	int64_t created_ms;
 };
 
+/* What an orchestrator counts, and the judge as well. */
+enum sim_counter {
+	SIM_COUNT_RECEIVED,
+	SIM_COUNT_RECORDED,
+	SIM_COUNT_COMMITS,
+	SIM_COUNT_PUBLISHED,
+	SIM_COUNTERS
+};
+
 struct sim_judge {
 	struct sim_world *world;
 	struct swm_arena memory;
@@ -86,6 +95,9 @@ struct sim_judge {
 	struct sim_case *all_cases;
 	struct sim_pattern *patterns;
 	struct sim_reading *readings;
+	int64_t seen[SIM_COUNTERS];    /* by the judge */
+	int64_t claimed[SIM_COUNTERS]; /* by the orchestrators */
+	bool uncounted; /* a crash takes counts along, a doubt hides them, some come late */
 	struct sim_violation violation;
 };
 

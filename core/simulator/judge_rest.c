@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 static const struct sim_invariant invariants[] = {
 	{"version-gap",
@@ -60,6 +61,7 @@ static const struct sim_invariant invariants[] = {
 	{"message-left", "at rest: every message is settled"},
 	{"outbox-not-drained", "at rest: nothing is owed any more"},
 	{"not-completed", "at rest: every instance whose agents answer is COMPLETED"},
+	{"counter-differs", "at rest: the metrics are what has happened"},
 	{"never-quiet", "at rest: the world comes to it in time"},
 	{"livelock", "it does in a bounded number of steps"},
 	{"deadlock", "threads do not wait for each other without end"},
@@ -138,6 +140,34 @@ static bool check_case(struct sim_judge *judge, const struct sim_case *of)
 	return sim_judge_blame(judge, "not-completed", "%.*s hangs", SIM_FMT(of->id));
 }
 
+static const char *const counters[SIM_COUNTERS] = {
+	[SIM_COUNT_RECEIVED] = "events_received",
+	[SIM_COUNT_RECORDED] = "events_recorded",
+	[SIM_COUNT_COMMITS] = "commits",
+	[SIM_COUNT_PUBLISHED] = "messages_published",
+};
+
+void sim_judge_counted(struct sim_judge *judge, const char *metric, int64_t delta)
+{
+	for (size_t i = 0; i < SIM_COUNTERS; i++) {
+		if (strcmp(counters[i], metric) == 0) {
+			judge->claimed[i] += delta;
+		}
+	}
+}
+
+static bool check_counters(struct sim_judge *judge)
+{
+	for (size_t i = 0; i < SIM_COUNTERS && !judge->uncounted; i++) {
+		if (judge->claimed[i] != judge->seen[i]) {
+			return sim_judge_blame(judge, "counter-differs",
+				"%s: %" PRId64 " are counted, %" PRId64 " there were",
+				counters[i], judge->claimed[i], judge->seen[i]);
+		}
+	}
+	return true;
+}
+
 const struct sim_violation *sim_judge_at_rest(struct sim_judge *judge)
 {
 	const struct sim_store *store = sim_world_store(judge->world);
@@ -160,6 +190,8 @@ const struct sim_violation *sim_judge_at_rest(struct sim_judge *judge)
 	} else if (good && cases != sim_store_instance_count(store)) {
 		(void)sim_judge_blame(judge, "store-differs",
 			"the store has instances that nobody committed");
+	} else if (good) {
+		(void)check_counters(judge);
 	}
 	return sim_judge_answer(judge);
 }

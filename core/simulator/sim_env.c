@@ -64,7 +64,10 @@ static int64_t monotonic_us(void *ctx)
 
 static void count(void *ctx, const char *metric, int64_t delta)
 {
-	(void)ctx, (void)metric, (void)delta;
+	const struct sim_host *host = ctx;
+	if (!host->dead) {
+		sim_judge_counted(host->world->judge, metric, delta);
+	}
 }
 
 static void write_log(void *ctx, int32_t level, const char *source, const char *format, ...)
