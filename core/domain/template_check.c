@@ -302,9 +302,38 @@ static int32_t find_task(const json_t *tasks, const char *name)
 	return -1;
 }
 
+/* The positions of a stage's tasks by name, the first of each; NULL: out of memory. Up to
+ * 65536 parents are looked up in it. */
+static json_t *index_tasks(const json_t *tasks)
+{
+	json_t *index = json_object();
+	for (size_t i = 0; index && i < json_array_size(tasks); i++) {
+		const char *name = name_of(json_array_get(tasks, i), "task_name");
+		if (name && !json_object_get(index, name) &&
+			json_object_set_new_nocheck(index, name, json_integer((json_int_t)i)) !=
+				0) {
+			json_decref(index);
+			index = NULL;
+		}
+	}
+	return index;
+}
+
+/* -1: none. */
+static int32_t position_of(const json_t *index, const char *name)
+{
+	const json_t *position = json_object_get(index, name);
+	return position ? (int32_t)json_integer_value(position) : -1;
+}
+
 static void report_unknown_parent(
 	struct check *check, const struct place *place, const json_t *tasks, const char *parent)
 {
+	if (check->findings->count >= SWM_FINDINGS_MAX) {
+		/* It is only counted: nobody reads what was meant. */
+		error_at(check, place, "no task \"%s\" in this stage", parent);
+		return;
+	}
 	for (size_t i = 0; i < json_array_size(check->stages); i++) {
 		const json_t *stage = json_array_get(check->stages, i);
 		const json_t *others = json_object_get(stage, "tasks");
@@ -331,8 +360,8 @@ static void report_unknown_parent(
 		nearest.ptr ? "\"?" : "");
 }
 
-static void check_parents(
-	struct check *check, const struct place *place, const json_t *tasks, size_t at)
+static void check_parents(struct check *check, const struct place *place, const json_t *tasks,
+	const json_t *index, size_t at)
 {
 	const json_t *task = json_array_get(tasks, at);
 	const json_t *parents = json_object_get(task, "parent_task");
@@ -365,7 +394,7 @@ static void check_parents(
 				break;
 			}
 		}
-		if (find_task(tasks, parent) < 0) {
+		if (position_of(index, parent) < 0) {
 			report_unknown_parent(check, &field, tasks, parent);
 		}
 	}
@@ -374,6 +403,7 @@ static void check_parents(
 /* The walk for cycles: which tasks are done, and the path to the one in hand. */
 struct walk {
 	const json_t *tasks;
+	const json_t *index;
 	struct {
 		size_t task;
 		size_t next_parent;
@@ -422,7 +452,7 @@ static void walk_from(
 			continue;
 		}
 		const char *name = json_string_value(json_array_get(parents, next));
-		int32_t parent = name ? find_task(walk->tasks, name) : -1;
+		int32_t parent = name ? position_of(walk->index, name) : -1;
 		if (parent < 0 || walk->done[parent]) {
 			continue;
 		}
@@ -436,7 +466,8 @@ static void walk_from(
 	}
 }
 
-static void check_cycles(struct check *check, const struct place *stage, const json_t *tasks)
+static void check_cycles(struct check *check, const struct place *stage, const json_t *tasks,
+	const json_t *index)
 {
 	struct walk *walk = calloc(1, sizeof(*walk));
 	if (!walk) {
@@ -444,6 +475,7 @@ static void check_cycles(struct check *check, const struct place *stage, const j
 		return;
 	}
 	walk->tasks = tasks;
+	walk->index = index;
 	for (size_t i = 0; i < json_array_size(tasks); i++) {
 		if (!walk->done[i]) {
 			walk_from(check, stage, walk, i);
@@ -466,18 +498,24 @@ static size_t check_tasks(struct check *check, const struct place *stage, const 
 	if (count > SWM_TASKS_MAX) {
 		return count; /* the sum is reported once */
 	}
+	json_t *index = index_tasks(tasks);
+	if (!index) {
+		check->nomem = true;
+		return count;
+	}
 	for (size_t i = 0; i < count; i++) {
 		struct place place = place_of(&list, "/%zu", i);
 		json_t *task = json_array_get(tasks, i);
 		check_task(check, &place, task);
 		const char *name = name_of(task, "task_name");
-		if (name && find_task(tasks, name) < (int32_t)i) {
+		if (name && position_of(index, name) < (int32_t)i) {
 			struct place field = place_of(&place, "/task_name");
 			error_at(check, &field, "task \"%s\" stands in this stage twice", name);
 		}
-		check_parents(check, &place, tasks, i);
+		check_parents(check, &place, tasks, index, i);
 	}
-	check_cycles(check, stage, tasks);
+	check_cycles(check, stage, tasks, index);
+	json_decref(index);
 	return count;
 }
 

@@ -6,6 +6,8 @@
 
 #include "support.h"
 
+#include <time.h>
+
 #define HEAD "{\"workflow_name\":\"W\",\"component_name\":\"C\",\"stages\":["
 #define STAGE(name, order, tasks) \
 	"{\"stage_name\":\"" name "\",\"stage_order\":" order ",\"tasks\":[" tasks "]}"
@@ -245,6 +247,54 @@ static void test_largest(void **state)
 	free(text);
 }
 
+/* A stage of as many tasks with as many parents as there may be; each parent is one of the
+ * tasks before, or `unknown`. */
+static char *dense_text(bool unknown)
+{
+	char *text = malloc(SWM_TEMPLATE_MAX_BYTES);
+	size_t len = (size_t)sprintf(
+		text, HEAD "{\"stage_name\":\"S\",\"stage_order\":1,\"tasks\":[");
+
+	for (int i = 0; i < SWM_TASKS_MAX; i++) {
+		len += (size_t)sprintf(text + len,
+			"%s{\"task_name\":\"t%d\",\"task_queue\":\"q\",\"parent_task\":[",
+			i > 0 ? "," : "", i);
+		const int first = i > SWM_PARENTS_MAX ? i - SWM_PARENTS_MAX : 0;
+		for (int parent = first; parent < i; parent++) {
+			len += (size_t)sprintf(text + len, "%s\"%s%d\"",
+				parent > first ? "," : "", unknown ? "no" : "t", parent);
+		}
+		len += (size_t)sprintf(text + len, "]}");
+	}
+	(void)sprintf(text + len, "]}]}");
+	return text;
+}
+
+/* An orchestrator compiles what somebody has applied, while others wait: it must not take
+ * seconds. (Found by name in a list, these 63,456 parents took three, and reporting them
+ * as unknown eighteen.) */
+static void test_densest(void **state)
+{
+	const clock_t begin = clock();
+	struct swm_findings findings;
+	char *text = dense_text(false);
+	struct swm_template *template = compile(text);
+
+	(void)state;
+	assert_int_equal(template->tasks[SWM_TASKS_MAX - 1].parent_count, SWM_PARENTS_MAX);
+	assert_int_equal(template->tasks[0].child_count, SWM_PARENTS_MAX);
+	swm_template_destroy(template);
+	free(text);
+	text = dense_text(true);
+	assert_int_equal(swm_template_read(str(text), 1, NULL, &findings), SWM_E_INVALID);
+	assert_int_equal(findings.count, SWM_FINDINGS_MAX);
+	assert_true(findings.errors > 60000);
+	swm_findings_finish(&findings);
+	free(text);
+	/* Of the processor's time; a sanitizer makes it ten times as long. */
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < 10);
+}
+
 /* Names of many bytes: a message or pointer that is cut is still text. */
 static void test_cut_messages(void **state)
 {
@@ -372,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_outputs),
 		cmocka_unit_test(test_largest),
+		cmocka_unit_test(test_densest),
 		cmocka_unit_test(test_cut_messages),
 		cmocka_unit_test(test_backoff_below_its_default),
 		cmocka_unit_test(test_fields_over_limit),
