@@ -11,6 +11,7 @@
 #include "shared.h"
 #include "text.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -82,17 +83,6 @@ static bool find_first(const struct swm_reader *reader, struct swm_inbound *inbo
 	return true;
 }
 
-static swm_status over_limit(const struct swm_reader *reader, struct swm_inbound *inbound,
-	const char *what, struct swm_error *err)
-{
-	swm_status status =
-		swm_inbound_give_up(inbound, reader->lasting, swm_str_from(what), err);
-	if (status != SWM_OK) {
-		swm_inbound_finish(inbound);
-	}
-	return status;
-}
-
 swm_status swm_inbound_read(
 	const struct swm_reader *reader, struct swm_inbound *inbound, struct swm_error *err)
 {
@@ -112,16 +102,17 @@ swm_status swm_inbound_read(
 		goto error_nomem;
 	}
 	if (inbound->raw_id.len > SWM_RAW_ID_MAX) {
-		return over_limit(
-			reader, inbound, "the id of the event is over its limit", err);
+		if (swm_inbound_give_up(inbound, reader->lasting,
+			    SWM_STR("the id of the event is over its limit"), err) != SWM_OK) {
+			goto error_nomem;
+		}
+		return SWM_OK;
 	}
 	char id[SWM_INSTANCE_ID_MAX + 1];
 	size_t len = 0;
-	if (!swm_instance_id_write(
-		    inbound->event.component, inbound->event.business_ref, id, &len)) {
-		return over_limit(
-			reader, inbound, "the id of the instance is over its limit", err);
-	}
+	bool fits = swm_instance_id_write(
+		inbound->event.component, inbound->event.business_ref, id, &len);
+	assert(fits); /* as swm_event_read() has made sure */
 	swm_event_key(&inbound->event, inbound->raw_id, &inbound->key);
 	if (!swm_arena_copy(
 		    reader->lasting, (struct swm_str){id, len}, &inbound->instance_id) ||
