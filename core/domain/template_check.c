@@ -310,8 +310,7 @@ static json_t *index_tasks(const json_t *tasks)
 	for (size_t i = 0; index && i < json_array_size(tasks); i++) {
 		const char *name = name_of(json_array_get(tasks, i), "task_name");
 		if (name && !json_object_get(index, name) &&
-			json_object_set_new_nocheck(index, name, json_integer((json_int_t)i)) !=
-				0) {
+			json_object_set_new(index, name, json_integer((json_int_t)i)) != 0) {
 			json_decref(index);
 			index = NULL;
 		}
