@@ -31,7 +31,7 @@ static void move(char **at, struct swm_str *text)
 static char *pack(struct swm_str *const *texts, size_t count, const struct swm_header **headers,
 	size_t header_count)
 {
-	size_t total = header_count * sizeof(**headers) + 1;
+	size_t total = header_count * sizeof(struct swm_header) + 1;
 	for (size_t i = 0; i < count; i++) {
 		total += texts[i]->ptr ? texts[i]->len : 0;
 	}
@@ -40,7 +40,7 @@ static char *pack(struct swm_str *const *texts, size_t count, const struct swm_h
 	}
 	char *block = sim_must_realloc(NULL, total);
 	struct swm_header *copies = (struct swm_header *)(void *)block;
-	char *at = block + header_count * sizeof(**headers);
+	char *at = block + header_count * sizeof(struct swm_header);
 	for (size_t i = 0; i < count; i++) {
 		move(&at, texts[i]);
 	}

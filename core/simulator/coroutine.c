@@ -152,8 +152,8 @@ static void begin(unsigned high, unsigned low)
 {
 	uint64_t bits = (uint64_t)high << 32 | low;
 	struct sim_coroutine *self;
-	static_assert(sizeof(self) == sizeof(bits), "a pointer has 64 bits");
-	memcpy(&self, &bits, sizeof(self));
+	static_assert(sizeof(void *) == sizeof(bits), "a pointer has 64 bits");
+	memcpy(&self, &bits, sizeof(bits));
 	arrive(self);
 	for (;;) {
 		struct sim_coroutine *to = self->run(self->arg);
@@ -175,7 +175,7 @@ static struct sim_coroutine *create(struct sim_stacks *stacks)
 	made->context.uc_stack.ss_sp = made->stack;
 	made->context.uc_stack.ss_size = STACK_BYTES;
 	uint64_t bits = 0;
-	memcpy(&bits, &made, sizeof(made));
+	memcpy(&bits, &made, sizeof(bits));
 	makecontext(&made->context, (void (*)(void))begin, 2, (unsigned)(bits >> 32),
 		(unsigned)bits);
 	made->next = stacks->all;

@@ -267,7 +267,8 @@ struct sim_flow *sim_flow_start(
 		.state = SIM_FLOW_READY,
 	};
 	flow->coroutine = sim_coroutine_take(world->stacks, run_flow, flow);
-	SIM_MUST_GROW(world->flows, world->flow_cap, world->flow_count + 1);
+	world->flows = sim_must_grow(world->flows, &world->flow_cap, world->flow_count + 1,
+		sizeof(struct sim_flow *));
 	world->flows[world->flow_count] = flow;
 	world->flow_count++;
 	return flow;

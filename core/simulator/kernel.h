@@ -225,7 +225,7 @@ struct sim_queue *sim_queue_create(struct sim_world *world);
 void sim_queue_destroy(struct sim_queue *queue);
 void sim_queue_send(
 	struct sim_queue *queue, const struct swm_message *message, int64_t delay_ms);
-void sim_queue_crashed(struct sim_queue *queue, struct sim_host *host);
+void sim_queue_crashed(struct sim_queue *queue, const struct sim_host *host);
 void sim_queue_calm(struct sim_queue *queue);
 int64_t sim_queue_next_us(const struct sim_queue *queue); /* a message reaches an agent */
 void sim_queue_deliver(struct sim_queue *queue);          /* those that have */

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIRST_ITEMS 8
+
 static void *must(void *memory)
 {
 	if (!memory) {
@@ -37,4 +39,14 @@ char *sim_must_copy(struct swm_str text)
 	}
 	copy[text.len] = '\0';
 	return copy;
+}
+
+void *sim_must_grow(void *items, size_t *cap, size_t count, size_t item_bytes)
+{
+	if (count <= *cap) {
+		return items;
+	}
+	size_t more = *cap > 0 ? *cap * 2 : FIRST_ITEMS;
+	*cap = more > count ? more : count;
+	return sim_must_realloc(items, *cap * item_bytes);
 }

@@ -18,14 +18,10 @@ void *sim_must_realloc(void *old, size_t bytes);
 /* A copy of the bytes with a terminator behind. */
 char *sim_must_copy(struct swm_str text);
 
-/* An array with room for `count` of them: grown when it is too small. */
+/* The array, moved when it has room for fewer than `count` items; *cap says for how many. */
+void *sim_must_grow(void *items, size_t *cap, size_t count, size_t item_bytes);
+
 #define SIM_MUST_GROW(items, cap, count) \
-	do { \
-		if ((count) > (cap)) { \
-			(cap) = (cap) > 0 ? (cap)*2 : 8; \
-			(cap) = (cap) > (count) ? (cap) : (count); \
-			(items) = sim_must_realloc((items), (cap) * sizeof(*(items))); \
-		} \
-	} while (0)
+	((items) = sim_must_grow((items), &(cap), (count), sizeof(*(items))))
 
 #endif

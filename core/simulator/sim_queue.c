@@ -193,7 +193,7 @@ void sim_queue_give_back(struct sim_queue *queue, const struct swm_consumer *con
 }
 
 /* A broker notices that a connection has gone at once, or when a lease is over. */
-void sim_queue_crashed(struct sim_queue *queue, struct sim_host *host)
+void sim_queue_crashed(struct sim_queue *queue, const struct sim_host *host)
 {
 	struct sim_world *world = queue->world;
 	for (size_t i = 0; i < queue->inbox.count; i++) {

@@ -70,9 +70,8 @@ static swm_status enter(struct sim_call *call, struct swm_session *session, cons
 		return SIM_CUT(err);
 	}
 	swm_status status = SWM_OK;
-	if (is_away(store_of(session))) {
-		status = SWM_E_UNAVAILABLE;
-	} else if (sim_world_happens(world, SIM_FAULT_STORE_AWAY, world->rate * 2)) {
+	if (is_away(store_of(session)) ||
+		sim_world_happens(world, SIM_FAULT_STORE_AWAY, world->rate * 2)) {
 		status = SWM_E_UNAVAILABLE;
 	} else if (sim_world_happens(world, SIM_FAULT_STORE_TIMEOUT, world->rate)) {
 		status = SWM_E_TIMEOUT;

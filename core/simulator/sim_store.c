@@ -183,7 +183,8 @@ void sim_store_add_row(struct sim_store *store, const struct swm_outbox_row *row
 		added->row.lease_until_ms = now_ms + lease_ms;
 		memcpy(added->owner, owner.ptr, owner.len);
 	}
-	SIM_MUST_GROW(store->rows, store->row_cap, store->row_count + 1);
+	store->rows = sim_must_grow(
+		store->rows, &store->row_cap, store->row_count + 1, sizeof(struct sim_row *));
 	store->rows[store->row_count] = added;
 	store->row_count++;
 }
@@ -287,7 +288,8 @@ bool sim_store_has_event(const struct sim_instance *instance, struct swm_str id)
 static struct sim_instance *add_instance(struct sim_store *store)
 {
 	struct sim_instance *instance = sim_must_alloc(sizeof(*instance));
-	SIM_MUST_GROW(store->instances, store->instance_cap, store->instance_count + 1);
+	store->instances = sim_must_grow(store->instances, &store->instance_cap,
+		store->instance_count + 1, sizeof(struct sim_instance *));
 	store->instances[store->instance_count] = instance;
 	store->instance_count++;
 	return instance;

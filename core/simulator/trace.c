@@ -71,7 +71,8 @@ void sim_world_trace(struct sim_world *world, const char *format, ...)
 		world->plan->on_line(world->plan->on_line_ctx, line);
 	}
 	if (world->plan->trace) {
-		SIM_MUST_GROW(verdict->lines, world->line_cap, verdict->line_count + 1);
+		verdict->lines = sim_must_grow(verdict->lines, &world->line_cap,
+			verdict->line_count + 1, sizeof(char *));
 		verdict->lines[verdict->line_count] =
 			sim_must_copy((struct swm_str){line, strlen(line)});
 		verdict->line_count++;

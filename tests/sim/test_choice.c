@@ -124,6 +124,7 @@ static void test_counting_can_be_pruned(void **state)
 }
 
 /* Fails when the third a is at least 2 and some c is not 0. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of the callback */
 static bool fails(void *ctx, struct sim_given *list, size_t *count)
 {
 	(void)ctx;
