@@ -327,7 +327,7 @@ static swm_status send_batch(struct batch *batch, struct swm_str owner, int64_t 
 {
 	struct params *params = &batch->session->params;
 
-	params_clear(params);
+	store_begin(batch->session);
 	put_items(batch, params);
 	params_text(params, owner);
 	params_int8(params, lease_ms);

@@ -36,6 +36,7 @@ swm_status store_purge(struct swm_session *session, uint32_t status_mask, int64_
 {
 	uint32_t left = limit;
 
+	store_begin(session);
 	while (left > 0) {
 		uint32_t slice = left < STORE_PURGE_SLICE ? left : STORE_PURGE_SLICE;
 		uint32_t count = 0;
@@ -46,7 +47,8 @@ swm_status store_purge(struct swm_session *session, uint32_t status_mask, int64_
 			return status;
 		}
 		left -= count;
-		if (count < slice) {
+		/* What is left when the time is over is for the next call. */
+		if (count < slice || wire_is_late(&session->wire)) {
 			break;
 		}
 	}

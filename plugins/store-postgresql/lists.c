@@ -41,7 +41,7 @@ swm_status store_instance_list(struct swm_session *session,
 	if (!swm_store_instance_token(page->after, &after_ms, &after_id)) {
 		return swm_store_bad_token(err);
 	}
-	params_clear(params);
+	store_begin(session);
 	params_int8(params, after_ms);
 	params_text(params, after_id);
 	params_int8(params, wanted.status_mask);
@@ -77,7 +77,7 @@ swm_status store_event_list(struct swm_session *session, struct swm_str id,
 	if (status != SWM_OK) {
 		return status;
 	}
-	params_clear(&session->params);
+	store_begin(session);
 	params_text(&session->params, id);
 	params_int8(&session->params, after);
 	return list(session, STMT_EVENT_LIST, page, &row_event, "list events", out, err);
@@ -92,7 +92,7 @@ swm_status store_outbox_list(struct swm_session *session, bool dead_only,
 	if (status != SWM_OK) {
 		return status;
 	}
-	params_clear(&session->params);
+	store_begin(session);
 	params_int8(&session->params, after);
 	return list(session, dead_only ? STMT_OUTBOX_LIST_DEAD : STMT_OUTBOX_LIST, page,
 		&row_outbox, "list the outbox", out, err);

@@ -115,9 +115,8 @@ static void hand_over(const PGresult *answer, size_t instances, struct swm_load 
 static swm_status ask(struct swm_session *session, const struct question *question,
 	size_t count, PGresult **answer, struct swm_error *err)
 {
-	struct params *params = &session->params;
+	struct params *params = store_begin(session);
 
-	params_clear(params);
 	params_column(
 		params, COLUMN_TEXT, question->items, count, offsetof(struct swm_load, id));
 	params_column(params, COLUMN_INT8, question->items, count,

@@ -91,7 +91,7 @@ swm_status store_outbox_put(struct swm_session *session, const struct swm_outbox
 			&rows[i], rows[i].instance_id, {bytes > 0 ? at : NULL, bytes}, 0};
 		at += bytes;
 	}
-	params_clear(&session->params);
+	store_begin(session);
 	store_put_owed(&session->params, owed, count, pointers);
 	return store_run(session, STMT_OUTBOX_PUT, WIRE_COUNTS, "put a message into the outbox",
 		NULL, err);
@@ -115,7 +115,7 @@ swm_status store_outbox_claim(struct swm_session *session, struct swm_str owner,
 	if (limit > SWM_STORE_PAGE_MAX) {
 		limit = SWM_STORE_PAGE_MAX;
 	}
-	params_clear(params);
+	store_begin(session);
 	params_text(params, owner);
 	params_int8(params, lease_ms);
 	params_int8(params, limit);
@@ -158,7 +158,7 @@ swm_status store_outbox_update(struct swm_session *session, const struct swm_str
 	for (size_t i = 0; i < count; i++) {
 		pointers[i] = &ids[i];
 	}
-	params_clear(&session->params);
+	store_begin(session);
 	params_column(&session->params, COLUMN_TEXT, pointers, count, 0);
 	swm_status status = store_run(session,
 		action == SWM_OUTBOX_REQUEUE ? STMT_OUTBOX_REQUEUE : STMT_OUTBOX_DROP,

@@ -152,6 +152,13 @@ void store_session_close(struct swm_session *session)
 	free(session);
 }
 
+struct params *store_begin(struct swm_session *session)
+{
+	wire_begin(&session->wire);
+	params_clear(&session->params);
+	return &session->params;
+}
+
 swm_status store_run(struct swm_session *session, enum store_statement statement,
 	enum wire_effect effect, const char *what, PGresult **out, struct swm_error *err)
 {

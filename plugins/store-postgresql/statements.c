@@ -15,6 +15,8 @@
  *  - LATERAL (... LIMIT 1), which can only be run per row, for reading;
  *  - `id = ANY (ARRAY[...])` in place of `id = ...` where UPDATE and DELETE join: an index
  *    serves it, a hash or merge join cannot;
+ *  - `state <> 1` for `state = 0`, where an id is given, so that an index over all of that
+ *    state is no choice;
  *  - sequential scans, bitmaps, merge joins and compilation off, in our sessions only. Hash
  *    joins stay, between the parts of one statement.
  * A test reads the plans with 0, 10 and a million rows.
@@ -157,7 +159,7 @@ const struct store_statement_text store_statements[STMT_COUNT] = {
 		" FROM committer CROSS JOIN unnest($46::text[], $47::text[], $48::bigint[],"
 		"  $49::integer[]) AS m(id, reason, delay_ms, state)"
 		" WHERE o.id = ANY (ARRAY[m.id]) AND o.owner = committer.owner"
-		"  AND o.lease_until_ms > now AND o.state = 0"
+		"  AND o.lease_until_ms > now AND o.state <> 1"
 		"  AND o.id <> ALL (ARRAY(SELECT id FROM cancelled))) "
 		"SELECT item FROM won",
 		49},
@@ -203,10 +205,10 @@ const struct store_statement_text store_statements[STMT_COUNT] = {
 
 	[STMT_OUTBOX_REQUEUE] = {"swm_outbox_requeue",
 		"UPDATE {outbox} SET state = 0, due_ms = " NOW ", reason = NULL"
-		" WHERE id = ANY ($1::text[]) AND state = 1",
+		" WHERE id = ANY ($1::text[]) AND state <> 0",
 		1},
 	[STMT_OUTBOX_DROP] = {"swm_outbox_drop",
-		"DELETE FROM {outbox} WHERE id = ANY ($1::text[]) AND state = 1", 1},
+		"DELETE FROM {outbox} WHERE id = ANY ($1::text[]) AND state <> 0", 1},
 
 	/* Lists: the first column is where a page that ends here goes on. */
 	[STMT_OUTBOX_LIST] = {"swm_outbox_list",

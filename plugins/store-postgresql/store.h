@@ -32,7 +32,7 @@ enum {
 	 * value, and needs memory for it a few times over. */
 	STORE_ITEM_BYTES_MAX = 64 * 1024 * 1024,
 	/* What one statement carries, likewise; see commit.c for the rest of a batch. */
-	STORE_CALL_BYTES_MAX = 256 * 1024 * 1024,
+	STORE_CALL_BYTES_MAX = 128 * 1024 * 1024,
 	/* purge() deletes this many instances in one transaction, to hold locks briefly. */
 	STORE_PURGE_SLICE = 200,
 	/* PostgreSQL 13 is the oldest one that is still maintained when this is written. */
@@ -113,6 +113,9 @@ void store_session_close(struct swm_session *session);
 /* Connects, makes the connection one of ours (settings, checks of the server). */
 swm_status store_connect(
 	const struct swm_store *store, struct wire *wire, struct swm_error *err);
+
+/* An operation begins: its deadline, and no parameters yet. */
+struct params *store_begin(struct swm_session *session);
 
 /* Runs a statement with session->params, preparing it at its first use. */
 swm_status store_run(struct swm_session *session, enum store_statement statement,

@@ -14,12 +14,34 @@
 #include <assert.h>
 #include <string.h>
 
+/* Within an operation. */
+static swm_status get(struct swm_session *session, struct swm_str id, struct swm_set *out,
+	struct swm_error *err)
+{
+	const struct swm_page page = {.limit = 1};
+	PGresult *answer = NULL;
+
+	params_clear(&session->params);
+	params_text(&session->params, id);
+	swm_status status = store_run(
+		session, STMT_TEMPLATE_GET, WIRE_READS, "read a template", &answer, err);
+	if (status != SWM_OK) {
+		return status;
+	}
+	if (PQntuples(answer) == 0) {
+		PQclear(answer);
+		return swm_fail(err, SWM_E_NOT_FOUND, 0, "there is no template %.*s",
+			(int)id.len, id.ptr ? id.ptr : "");
+	}
+	return rows_take_page(answer, &page, &row_template, out, err);
+}
+
 /* There is one of this id: the same one? */
 static swm_status compare(
 	struct swm_session *session, const struct swm_template_row *item, struct swm_error *err)
 {
 	struct swm_set found = {0};
-	swm_status status = store_template_get(session, item->id, &found, err);
+	swm_status status = get(session, item->id, &found, err);
 
 	if (status != SWM_OK) {
 		return status;
@@ -50,7 +72,7 @@ swm_status store_template_put(
 			"a template needs an id, a component and a body of at most %d bytes",
 			STORE_ITEM_BYTES_MAX);
 	}
-	params_clear(&session->params);
+	store_begin(session);
 	params_columns(
 		&session->params, row_template.columns, row_template.column_count, rows, 1);
 	swm_status status = store_run(
@@ -66,22 +88,8 @@ swm_status store_template_put(
 swm_status store_template_get(struct swm_session *session, struct swm_str id,
 	struct swm_set *out, struct swm_error *err)
 {
-	const struct swm_page page = {.limit = 1};
-	PGresult *answer = NULL;
-
-	params_clear(&session->params);
-	params_text(&session->params, id);
-	swm_status status = store_run(
-		session, STMT_TEMPLATE_GET, WIRE_READS, "read a template", &answer, err);
-	if (status != SWM_OK) {
-		return status;
-	}
-	if (PQntuples(answer) == 0) {
-		PQclear(answer);
-		return swm_fail(err, SWM_E_NOT_FOUND, 0, "there is no template %.*s",
-			(int)id.len, id.ptr ? id.ptr : "");
-	}
-	return rows_take_page(answer, &page, &row_template, out, err);
+	store_begin(session);
+	return get(session, id, out, err);
 }
 
 swm_status store_template_list(struct swm_session *session, struct swm_str component,
@@ -97,7 +105,7 @@ swm_status store_template_list(struct swm_session *session, struct swm_str compo
 	if (page->after.ptr && !swm_store_number(page->after, &after)) {
 		return swm_store_bad_token(err);
 	}
-	params_clear(&session->params);
+	store_begin(session);
 	params_int8(&session->params, after);
 	params_int8(&session->params, (int64_t)page->limit + 1);
 	if (component.ptr) {

@@ -26,13 +26,23 @@ static int64_t clock_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+void wire_begin(struct wire *wire)
+{
+	wire->deadline_ms = clock_ms() + wire->target->timeout_ms;
+}
+
+bool wire_is_late(const struct wire *wire)
+{
+	return clock_ms() >= wire->deadline_ms;
+}
+
 /* Waits for the socket; false at the deadline. */
-static bool wait_socket(const struct wire *wire, short events, int64_t deadline_ms)
+static bool wait_socket(const struct wire *wire, short events)
 {
 	struct pollfd poller = {.fd = PQsocket(wire->conn), .events = events};
 
 	for (;;) {
-		int64_t left_ms = deadline_ms - clock_ms();
+		int64_t left_ms = wire->deadline_ms - clock_ms();
 
 		if (left_ms <= 0 || poller.fd < 0) {
 			return false;
@@ -174,7 +184,6 @@ static swm_status not_connected(const struct wire *wire, struct swm_error *err)
 
 static swm_status await_connection(struct wire *wire, struct swm_error *err)
 {
-	const int64_t deadline_ms = clock_ms() + wire->target->timeout_ms;
 	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 
 	PQsetErrorVerbosity(wire->conn, PQERRORS_VERBOSE);
@@ -182,8 +191,7 @@ static swm_status await_connection(struct wire *wire, struct swm_error *err)
 		if (state == PGRES_POLLING_FAILED || PQstatus(wire->conn) == CONNECTION_BAD) {
 			return not_connected(wire, err);
 		}
-		if (!wait_socket(wire, state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-			    deadline_ms)) {
+		if (!wait_socket(wire, state == PGRES_POLLING_READING ? POLLIN : POLLOUT)) {
 			return swm_fail(err, SWM_E_UNAVAILABLE, 0,
 				"%s: cannot connect: no answer within %lld ms",
 				wire->target->where, (long long)wire->target->timeout_ms);
@@ -211,6 +219,7 @@ swm_status wire_open(struct wire *wire, const struct wire_target *target, struct
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	}
 	PQsetNoticeReceiver(wire->conn, ignore_notice, NULL);
+	wire_begin(wire);
 	swm_status status = await_connection(wire, err);
 	if (status != SWM_OK) {
 		wire_close(wire);
@@ -254,7 +263,7 @@ static swm_status begin(struct wire *wire, const char *what, struct swm_error *e
 
 /* Waits until a result can be taken without waiting. False: the deadline, or the
  * connection is gone (which PQgetResult then says). */
-static bool await_result(struct wire *wire, int64_t deadline_ms)
+static bool await_result(struct wire *wire)
 {
 	int unsent = PQflush(wire->conn);
 
@@ -263,7 +272,7 @@ static bool await_result(struct wire *wire, int64_t deadline_ms)
 		 * nothing. */
 		short events = unsent == 1 ? POLLIN | POLLOUT : POLLIN;
 
-		if (!wait_socket(wire, events, deadline_ms)) {
+		if (!wait_socket(wire, events)) {
 			return false;
 		}
 		if (PQconsumeInput(wire->conn) == 0) {
@@ -280,10 +289,8 @@ static bool await_result(struct wire *wire, int64_t deadline_ms)
  * False: the deadline. */
 static bool take_results(struct wire *wire, PGresult **last)
 {
-	const int64_t deadline_ms = clock_ms() + wire->target->timeout_ms;
-
 	for (;;) {
-		if (!await_result(wire, deadline_ms)) {
+		if (!await_result(wire)) {
 			return false;
 		}
 		PGresult *result = PQgetResult(wire->conn);

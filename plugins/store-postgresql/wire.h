@@ -32,7 +32,8 @@ struct wire_target {
 struct wire {
 	const struct wire_target *target;
 	PGconn *conn;
-	bool lost; /* only good for wire_close() */
+	int64_t deadline_ms; /* of the call under way, monotonic */
+	bool lost;           /* only good for wire_close() */
 };
 
 /* What it means that a statement was sent and not answered. */
@@ -42,7 +43,13 @@ enum wire_effect {
 	WIRE_COUNTS    /* the caller must know: SWM_E_INDOUBT */
 };
 
-/* SWM_E_UNAVAILABLE, SWM_E_DENIED, SWM_E_CONFIG, SWM_E_TIMEOUT, SWM_E_NOMEM. On failure
+/* A call begins: all that follows has to be done within target->timeout_ms. */
+void wire_begin(struct wire *wire);
+
+/* Whether that time is over. */
+bool wire_is_late(const struct wire *wire);
+
+/* Begins a call. SWM_E_UNAVAILABLE, SWM_E_DENIED, SWM_E_CONFIG, SWM_E_TIMEOUT, SWM_E_NOMEM. On failure
  * there is nothing to close. */
 swm_status wire_open(
 	struct wire *wire, const struct wire_target *target, struct swm_error *err);
