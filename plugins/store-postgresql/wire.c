@@ -204,11 +204,15 @@ static swm_status await_connection(struct wire *wire, struct swm_error *err)
 	return SWM_OK;
 }
 
-/* libpq would print them on stderr. */
-static void ignore_notice(void *arg, const PGresult *result)
+/* libpq would print them on stderr. A good-bye that comes between statements is one. */
+static void take_notice(void *arg, const PGresult *notice)
 {
-	(void)arg;
-	(void)result;
+	struct wire *wire = arg;
+	const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0)) {
+		wire->lost = true;
+	}
 }
 
 swm_status wire_open(struct wire *wire, const struct wire_target *target, struct swm_error *err)
@@ -218,7 +222,7 @@ swm_status wire_open(struct wire *wire, const struct wire_target *target, struct
 	if (!wire->conn) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	}
-	PQsetNoticeReceiver(wire->conn, ignore_notice, NULL);
+	PQsetNoticeReceiver(wire->conn, take_notice, wire);
 	wire_begin(wire);
 	swm_status status = await_connection(wire, err);
 	if (status != SWM_OK) {
@@ -236,6 +240,13 @@ void wire_close(struct wire *wire)
 
 /* --- A statement --- */
 
+static swm_status lost_before(struct wire *wire, const char *what, struct swm_error *err)
+{
+	wire->lost = true;
+	return swm_fail(err, SWM_E_UNAVAILABLE, 0,
+		"%s: cannot %s: the connection was lost before", wire->target->where, what);
+}
+
 /* Nothing may have come in between statements but notices, or the server's good-bye:
  * then the statement is not even sent, and there is no doubt about it. */
 static swm_status begin(struct wire *wire, const char *what, struct swm_error *err)
@@ -243,20 +254,15 @@ static swm_status begin(struct wire *wire, const char *what, struct swm_error *e
 	struct pollfd poller = {.events = POLLIN};
 
 	if (wire->lost) {
-		return swm_fail(err, SWM_E_UNAVAILABLE, 0,
-			"%s: cannot %s: the connection was lost before", wire->target->where,
-			what);
+		return lost_before(wire, what, err);
 	}
 	poller.fd = PQsocket(wire->conn);
-	if (poll(&poller, 1, 0) == 0) {
-		return SWM_OK;
-	}
-	if (PQconsumeInput(wire->conn) == 0 || PQstatus(wire->conn) == CONNECTION_BAD) {
-		return lost(wire, NULL, WIRE_HARMLESS, what, err);
-	}
-	/* An end of the stream is found by reading once more. */
-	if (poll(&poller, 1, 0) != 0 && PQconsumeInput(wire->conn) == 0) {
-		return lost(wire, NULL, WIRE_HARMLESS, what, err);
+	while (poll(&poller, 1, 0) != 0) {
+		/* PQisBusy() makes libpq read what it has taken. */
+		if (PQconsumeInput(wire->conn) == 0 || PQisBusy(wire->conn) || wire->lost ||
+			PQstatus(wire->conn) == CONNECTION_BAD) {
+			return lost_before(wire, what, err);
+		}
 	}
 	return SWM_OK;
 }

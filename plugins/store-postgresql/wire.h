@@ -34,7 +34,7 @@ struct wire {
 	PGconn *conn;
 	int64_t deadline_ms; /* of the call under way, monotonic */
 	bool lost;           /* only good for wire_close() */
-};
+};                           /* stays where it is while it is open */
 
 /* What it means that a statement was sent and not answered. */
 enum wire_effect {
@@ -49,7 +49,7 @@ void wire_begin(struct wire *wire);
 /* Whether that time is over. */
 bool wire_is_late(const struct wire *wire);
 
-/* Begins a call. SWM_E_UNAVAILABLE, SWM_E_DENIED, SWM_E_CONFIG, SWM_E_TIMEOUT, SWM_E_NOMEM. On failure
+/* Begins a call. SWM_E_UNAVAILABLE, SWM_E_DENIED, SWM_E_CONFIG, SWM_E_NOMEM. On failure
  * there is nothing to close. */
 swm_status wire_open(
 	struct wire *wire, const struct wire_target *target, struct swm_error *err);

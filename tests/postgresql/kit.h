@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include <swm/store.h>
+
 #define STR(literal) ((struct swm_str){literal, sizeof(literal) - 1})
 
 enum {

@@ -27,30 +27,27 @@ static bool looks_up(size_t statement)
 	}
 }
 
-/* One line of EXPLAIN reads a table; the next one must be how it is looked up. */
-static void check_scan(const char *name, const char *plan, const char *line, bool looked_up)
+/* What purged instances owe is looked for in all of the outbox, which is short. */
+static bool may_read_all(size_t statement, const char *scan)
 {
+	return statement == STMT_PURGE && strcmp(scan, "Scan on wf_outbox o") == 0;
+}
+
+/* A line of EXPLAIN that reads a table, and the one after it, how that is looked up. */
+static void check_scan(size_t statement, const char *line, const char *after)
+{
+	const char *name = store_statements[statement].name;
 	const char *scan = strstr(line, "Scan ");
-	const char *end = strchr(line, '\n');
 
-	if (!scan || (end && scan > end) || strncmp(scan, "Scan on ", 8) == 0) {
-		bool of_table = scan && (!end || scan < end) && strstr(scan, " wf_") &&
-				(!end || strstr(scan, " wf_") < end);
-
-		if (of_table) {
-			fail_msg(
-				"%s reads a table otherwise than by an index:\n%s", name, plan);
-		}
+	if (!scan || !strstr(scan, " wf_") || may_read_all(statement, scan)) {
 		return;
 	}
 	if (strncmp(scan, "Scan using ", 11) != 0 &&
-		strncmp(scan, "Scan Backward using ", 20)) {
-		fail_msg("%s: what is this? %.80s", name, line);
+		strncmp(scan, "Scan Backward using ", 20) != 0) {
+		fail_msg("%s reads a table otherwise than by an index: %s", name, line);
 	}
-	const char *condition = end ? end + 1 + strspn(end + 1, " ") : "";
-	if (looked_up && strncmp(condition, "Index Cond: ", 12) != 0) {
-		print_error("%s\n", plan);
-		fail_msg("%s walks through a whole index: %.80s", name, line);
+	if (looks_up(statement) && !strstr(after, "Index Cond: ")) {
+		fail_msg("%s walks through a whole index: %s", name, line);
 	}
 }
 
@@ -60,14 +57,20 @@ static void check_plan(struct fixture *f, size_t statement)
 	char arguments[PARAMS_MAX * 6] = "";
 
 	for (int i = 0; i < it->parameters; i++) {
-		strcat(arguments, i > 0 ? ", NULL" : "NULL");
+		size_t used = strlen(arguments);
+
+		snprintf(arguments + used, sizeof(arguments) - used, "%sNULL",
+			i > 0 ? ", " : "");
 	}
 	kit_sql(f, "PREPARE %s AS %s", it->name, f->store->texts[statement]);
-	const char *plan =
-		kit_sql(f, "EXPLAIN (COSTS OFF) EXECUTE %s(%s)", it->name, arguments);
-	for (const char *line = plan; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		check_scan(it->name, plan, line, looks_up(statement));
+	kit_sql(f, "EXPLAIN (COSTS OFF) EXECUTE %s(%s)", it->name, arguments);
+	char *rest = NULL;
+	char *line = strtok_r(f->answer, "\n", &rest);
+	while (line) {
+		char *after = strtok_r(NULL, "\n", &rest);
+
+		check_scan(statement, line, after ? after : "");
+		line = after;
 	}
 	kit_sql(f, "DEALLOCATE %s", it->name);
 }
