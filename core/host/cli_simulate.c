@@ -25,6 +25,9 @@
 /* A table of more rows is not read. */
 #define SEEDS_SHOWN 20
 
+/* A template may have a thousand tasks. */
+#define STEPS_MAX 50000000
+
 /* A trace that is short enough to be read. */
 #define SAMPLE_LINES 30
 
@@ -367,6 +370,7 @@ static int run_simulate(struct swm_cli *cli, const void *raw_values, int argc, c
 	}
 	simulation.plan.templates[0] = text;
 	simulation.plan.template_count = 1;
+	simulation.plan.steps_max = STEPS_MAX;
 	int result = simulate(&simulation, values);
 	free(text);
 	return result;

@@ -21,6 +21,9 @@
 #define ID_BYTES 80
 #define HEADERS_MAX 12
 
+/* Longer than any retry of a template that is made up. */
+#define PATIENCE_MS 100000
+
 /* A StartTask that has come, or a HUMAN task that nobody sends. */
 struct job {
 	uint32_t instance;
@@ -462,6 +465,12 @@ static void lift(struct sim_agents *agents, uint32_t instance, size_t at)
 		10);
 }
 
+/* A retry that comes so late that somebody asks for it before. */
+static bool will_not_wait(const struct customer *customer, size_t at)
+{
+	return sim_model_delay_ms(customer->model, at, SIM_MODEL_RETRY) > PATIENCE_MS;
+}
+
 static void look_after(struct sim_agents *agents, uint32_t instance, size_t at)
 {
 	struct customer *customer = &agents->customers[instance];
@@ -473,7 +482,7 @@ static void look_after(struct sim_agents *agents, uint32_t instance, size_t at)
 		begin_by_hand(agents, instance, at);
 	}
 	bool stuck = task->status == SIM_MODEL_FAILED &&
-		     (!task->retry_owed || (is_calm(agents) && agents->undeliverable));
+		     (!task->retry_owed || (is_calm(agents) && will_not_wait(customer, at)));
 	if (stuck && watched->lifted < task->attempt &&
 		(is_calm(agents) || sim_world_happens(agents->world, SIM_FAULT_OPERATOR, 2))) {
 		watched->lifted = task->attempt;

@@ -367,13 +367,15 @@ const struct sim_violation *sim_judge_publishing(struct sim_judge *judge, unsign
 	return sim_judge_answer(judge);
 }
 
-void sim_judge_confirmed(struct sim_judge *judge, unsigned orchestrator, const void *thread,
-	const struct swm_message *message)
+void sim_judge_told(struct sim_judge *judge, unsigned orchestrator, const void *thread,
+	const struct swm_message *message, swm_status result)
 {
 	struct sim_entry *entry = sim_judge_entry(judge, message->id);
-	if (entry) {
+	if (entry && result == SWM_OK) {
 		entry->told[orchestrator] = thread;
 		judge->seen[SIM_COUNT_PUBLISHED]++;
+	} else if (entry && result != SWM_E_INDOUBT) {
+		entry->leases[orchestrator].count++; /* not sent: the lease is not used */
 	}
 }
 

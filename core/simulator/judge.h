@@ -59,9 +59,9 @@ const struct sim_violation *sim_judge_marked(
 const struct sim_violation *sim_judge_publishing(struct sim_judge *judge, unsigned orchestrator,
 	const void *thread, const struct swm_message *message, int64_t until_ms);
 
-/* A thread of an orchestrator was told that a broker has the message. */
-void sim_judge_confirmed(struct sim_judge *judge, unsigned orchestrator, const void *thread,
-	const struct swm_message *message);
+/* A thread of an orchestrator was told what became of the message that it published. */
+void sim_judge_told(struct sim_judge *judge, unsigned orchestrator, const void *thread,
+	const struct swm_message *message, swm_status result);
 
 /* The broker took a message of an orchestrator's. */
 const struct sim_violation *sim_judge_published(

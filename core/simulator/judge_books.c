@@ -160,7 +160,7 @@ void sim_judge_hear(struct sim_judge *judge, struct swm_str body, struct swm_str
 		out->raw_id = swm_str_from(text_of(root, "event_id"));
 	}
 	size_t size = sizeof(out->instance_id);
-	size_t len = write_escaped(out->instance_id, size / 2, text_of(root, "component_name"));
+	size_t len = write_escaped(out->instance_id, size - 1, text_of(root, "component_name"));
 	out->instance_id[len++] = '/';
 	len += write_escaped(
 		out->instance_id + len, size - len, text_of(root, "business_ref_no"));

@@ -106,13 +106,12 @@ static void schedule(
 
 static bool is_free(const struct sim_model *model, const struct sim_model_task *task)
 {
+	const json_t *parents = json_object_get(task->object, "parent_task");
 	bool free = task->status == SIM_MODEL_PENDING;
-	json_t *parent;
-	size_t i;
-	json_array_foreach(json_object_get(task->object, "parent_task"), i, parent)
-	{
-		size_t at = sim_model_find(model, task->stage, json_string_value(parent));
-		free = free && model->tasks[at].status == SIM_MODEL_COMPLETED;
+	for (size_t i = 0; free && i < json_array_size(parents); i++) {
+		const char *parent = json_string_value(json_array_get(parents, i));
+		size_t at = sim_model_find(model, task->stage, parent);
+		free = model->tasks[at].status == SIM_MODEL_COMPLETED;
 	}
 	return free;
 }

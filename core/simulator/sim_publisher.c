@@ -130,10 +130,8 @@ swm_status sim_publisher_publish(struct swm_publisher *publisher,
 		return SIM_CUT(err);
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (results[i] == SWM_OK) {
-			sim_judge_confirmed(
-				world->judge, host->index, world->current, &messages[i]);
-		}
+		sim_judge_told(
+			world->judge, host->index, world->current, &messages[i], results[i]);
 	}
 	return sim_fail(first, err, "not published");
 }

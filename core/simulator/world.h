@@ -28,8 +28,9 @@ struct sim_store;
 struct sim_queue;
 struct sim_stacks;
 
-/* The queue that the orchestrators hear, and the first of its kind: all of ours goes to it. */
-#define SIM_WORKFLOW_QUEUE "workflow"
+/* The queue that the orchestrators hear, and the first of its kind: all of ours goes to it.
+ * No template's task has a queue of this name, one hopes. */
+#define SIM_WORKFLOW_QUEUE "(workflow)"
 
 #define SIM_TEMPLATES_MAX 4
 #define SIM_ORCHESTRATORS_MAX 4
