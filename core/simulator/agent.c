@@ -6,6 +6,7 @@
 
 #include "agent.h"
 
+#include "book.h"
 #include "json_out.h"
 #include "json_read.h"
 #include "must.h"
@@ -13,6 +14,7 @@
 #include "text.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -559,6 +561,36 @@ void sim_agents_calm(struct sim_agents *agents)
 			look_after(agents, i, at);
 		}
 	}
+}
+
+/* Texts that hang together, and numbers, as one hash. */
+static uint64_t mix(uint64_t hash, const char *text, uint64_t number)
+{
+	char digits[48];
+	(void)snprintf(digits, sizeof(digits), "%" PRIx64 " %" PRIx64, hash, number);
+	const struct swm_str texts[] = {swm_str_from(digits), swm_str_from(text)};
+	return sim_book_hash(texts, sizeof(texts) / sizeof(texts[0]));
+}
+
+uint64_t sim_agents_hash(const struct sim_agents *agents)
+{
+	uint64_t hash = agents->sent;
+	for (size_t i = 0; i < agents->job_count; i++) {
+		const struct job *job = &agents->jobs[i];
+		hash = mix(hash, text_of(job->start, "stage_name"), job->instance);
+		hash = mix(
+			hash, text_of(job->start, "task_name"), sim_model_attempt(job->start));
+	}
+	for (uint32_t i = 0; i < agents->customer_count; i++) {
+		const struct customer *customer = &agents->customers[i];
+		size_t count = customer->model ? customer->model->task_count : 0;
+		for (size_t at = 0; at < count; at++) {
+			const struct watched *watched = &customer->tasks[at];
+			hash = mix(
+				hash, NULL, (uint64_t)watched->begun << 32 | watched->lifted);
+		}
+	}
+	return hash;
 }
 
 /* Life. */

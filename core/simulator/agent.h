@@ -31,6 +31,9 @@ void sim_agents_got(struct sim_agents *agents, const struct swm_message *message
 void sim_agents_saw(
 	struct sim_agents *agents, struct swm_str instance_id, const struct sim_model *model);
 
+/* A hash of all that they do depends on from now on. */
+uint64_t sim_agents_hash(const struct sim_agents *agents);
+
 /* The storm is over: what is unanswered is answered. */
 void sim_agents_calm(struct sim_agents *agents);
 

@@ -75,6 +75,15 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 	return hash ^ (hash >> 32);
 }
 
+uint64_t sim_book_digest(const struct sim_book *book)
+{
+	uint64_t digest = 0;
+	for (size_t i = 0; i < book->cap; i++) {
+		digest += book->places[i].entry ? mix(1, book->places[i].hash) : 0;
+	}
+	return digest;
+}
+
 uint64_t sim_book_hash(const struct swm_str *texts, size_t count)
 {
 	uint64_t hash = count + 1;

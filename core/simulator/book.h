@@ -27,6 +27,9 @@ void *sim_book_find(const struct sim_book *book, uint64_t hash);
 /* `entry` is not NULL. False: there is one already, which stays. */
 bool sim_book_add(struct sim_book *book, uint64_t hash, void *entry);
 
+/* A hash of all that is in it, in whatever order it came. */
+uint64_t sim_book_digest(const struct sim_book *book);
+
 /* A hash of texts in their order, each with its length, so that no two lists are alike. */
 uint64_t sim_book_hash(const struct swm_str *texts, size_t count);
 

@@ -66,40 +66,13 @@ void sim_choice_replay(struct sim_choice *choice, const struct sim_given *given,
 	choice->stream_count = 0;
 }
 
-void sim_choice_count(struct sim_choice *choice)
+void sim_choice_ask(struct sim_choice *choice,
+	uint32_t (*ask)(void *ctx, const char *what, uint32_t n), void *ctx)
 {
 	sim_choice_clear(choice);
-	choice->source = SIM_COUNTED;
-	choice->prefix_count = 0;
-}
-
-bool sim_choice_next(struct sim_choice *choice)
-{
-	assert(choice->source == SIM_COUNTED);
-	size_t count = choice->made_count;
-	while (count > 0 && choice->made[count - 1].value + 1 >= choice->made[count - 1].n) {
-		count--;
-	}
-	if (count == 0) {
-		return false;
-	}
-	if (count > choice->prefix_cap) {
-		choice->prefix_cap = count * 2;
-		choice->prefix = sim_must_realloc(
-			choice->prefix, choice->prefix_cap * sizeof(*choice->prefix));
-	}
-	for (size_t i = 0; i < count; i++) {
-		choice->prefix[i] = choice->made[i].value;
-	}
-	choice->prefix[count - 1]++;
-	choice->prefix_count = count;
-	sim_choice_clear(choice);
-	return true;
-}
-
-bool sim_choice_is_old(const struct sim_choice *choice)
-{
-	return choice->source == SIM_COUNTED && choice->made_count < choice->prefix_count;
+	choice->source = SIM_ASKED;
+	choice->ask = ask;
+	choice->ask_ctx = ctx;
 }
 
 void sim_choice_clear(struct sim_choice *choice)
@@ -109,7 +82,6 @@ void sim_choice_clear(struct sim_choice *choice)
 
 void sim_choice_finish(struct sim_choice *choice)
 {
-	free(choice->prefix);
 	free(choice->streams);
 	free(choice->made);
 	*choice = (struct sim_choice){0};
@@ -166,14 +138,14 @@ static uint32_t replay(struct sim_choice *choice, const char *what)
 	return value;
 }
 
-/* What is fixed beforehand; 0 where nothing is. */
+/* What is fixed beforehand, 0 where nothing is; or what somebody else says. */
 static uint32_t given(struct sim_choice *choice, const char *what, uint32_t n)
 {
 	uint32_t value = 0;
-	if (choice->source == SIM_REPLAYED) {
+	if (choice->source == SIM_ASKED) {
+		value = choice->ask(choice->ask_ctx, what, n);
+	} else if (choice->source == SIM_REPLAYED) {
 		value = replay(choice, what);
-	} else if (choice->made_count < choice->prefix_count) {
-		value = choice->prefix[choice->made_count];
 	}
 	return value < n ? value : 0;
 }

@@ -21,7 +21,7 @@
 enum sim_source {
 	SIM_SEEDED,   /* chance from a seed */
 	SIM_REPLAYED, /* a list; 0 beyond its end */
-	SIM_COUNTED   /* all lists one after the other, depth first */
+	SIM_ASKED     /* somebody else knows: tests/sim/exhaustive.c, every answer */
 };
 
 /* One choice that was made. */
@@ -47,15 +47,14 @@ struct sim_stream {
 
 struct sim_choice {
 	enum sim_source source;
-	uint64_t state[4];             /* SIM_SEEDED */
-	const struct sim_given *given; /* SIM_REPLAYED; borrowed */
+	uint64_t state[4];                                        /* SIM_SEEDED */
+	const struct sim_given *given;                            /* SIM_REPLAYED; borrowed */
+	uint32_t (*ask)(void *ctx, const char *what, uint32_t n); /* SIM_ASKED */
+	void *ask_ctx;
 	size_t given_count;
 	struct sim_stream *streams; /* owned */
 	size_t stream_count;
 	size_t stream_cap;
-	uint32_t *prefix; /* SIM_COUNTED: what the list has to begin with; owned */
-	size_t prefix_count;
-	size_t prefix_cap;
 	struct sim_chosen *made; /* in order; owned */
 	size_t made_count;
 	size_t made_cap;
@@ -72,17 +71,9 @@ void sim_choice_replay(struct sim_choice *choice, const struct sim_given *given,
 /* The answers of a run that are not 0, for a replay of it. The caller frees. */
 struct sim_given *sim_choice_given(const struct sim_choice *choice, size_t *count);
 
-/* Begins with the list of zeros. */
-void sim_choice_count(struct sim_choice *choice);
-
-/* SIM_COUNTED: goes to the next list, in which the last choice that can be raised is; false:
- * that was the last list. The run before ended wherever it did: cutting a run short at
- * choice i (a state that has been seen) prunes all lists that begin like it. */
-bool sim_choice_next(struct sim_choice *choice);
-
-/* SIM_COUNTED: the run is still where earlier ones have been, so that what it meets is no
- * news. */
-bool sim_choice_is_old(const struct sim_choice *choice);
+/* `ask` gives one of 0 ... n - 1 each time. */
+void sim_choice_ask(struct sim_choice *choice,
+	uint32_t (*ask)(void *ctx, const char *what, uint32_t n), void *ctx);
 
 /* Forgets the recorded choices, keeps the memory; a seeded one goes on with its chance. */
 void sim_choice_clear(struct sim_choice *choice);

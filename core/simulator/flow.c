@@ -137,8 +137,7 @@ static struct sim_flow *choose_ready(struct sim_world *world)
 		return count == 1 ? world->flows[ready[0]] : NULL;
 	}
 	const struct sim_plan *plan = world->plan;
-	if (plan->prune && !sim_choice_is_old(world->choice) &&
-		plan->prune(plan->prune_ctx, sim_world_hash(world))) {
+	if (plan->prune && plan->prune(plan->prune_ctx, sim_world_hash(world))) {
 		world->verdict->pruned = true;
 		world->over = true;
 		return NULL;

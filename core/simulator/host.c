@@ -170,12 +170,29 @@ static void sleep_us(struct sim_host *host, int64_t us)
 	}
 }
 
+/* Nobody else can tell whether this call was made: nothing that it does or reads is
+ * another one's. */
+static bool is_private(const char *name)
+{
+	static const char *const names[] = {"session_open", "template_get", "template_list",
+		"prepare", "consumer_open", "publisher_open"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool sim_call_begin(struct sim_call *call, struct sim_host *host, const char *name)
 {
 	struct sim_world *world = host->world;
 	*call = (struct sim_call){.host = host, .name = name};
 	if (host->dead) {
 		return false;
+	}
+	if (world->plan->small && is_private(name)) {
+		return true;
 	}
 	world->now_us += world->call_us;
 	sim_flow_yield(world);

@@ -411,3 +411,21 @@ void sim_judge_gone(struct sim_judge *judge, unsigned orchestrator)
 		at->leases[orchestrator] = (struct sim_leases){0};
 	}
 }
+
+/* The instances and their logs are the store's as well, and need no second look. */
+uint64_t sim_judge_hash(const struct sim_judge *judge)
+{
+	uint64_t hash = sim_book_digest(&judge->facts);
+	for (const struct sim_entry *at = judge->all_entries; at; at = at->next) {
+		int64_t numbers[3 + 2 * SIM_ORCHESTRATORS_MAX] = {
+			at->state, at->published, at->answered};
+		for (size_t i = 0; i < SIM_ORCHESTRATORS_MAX; i++) {
+			numbers[3 + 2 * i] = at->leases[i].until_ms;
+			numbers[4 + 2 * i] = at->leases[i].count;
+		}
+		const struct swm_str texts[] = {
+			at->id, {(const char *)numbers, sizeof(numbers)}};
+		hash += sim_book_hash(texts, sizeof(texts) / sizeof(texts[0]));
+	}
+	return hash;
+}

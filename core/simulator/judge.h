@@ -77,6 +77,9 @@ void sim_judge_counted(struct sim_judge *judge, const char *metric, int64_t delt
 /* The orchestrator's memory is gone: crashed or stopped. */
 void sim_judge_gone(struct sim_judge *judge, unsigned orchestrator);
 
+/* A hash of all that its answers depend on from now on. */
+uint64_t sim_judge_hash(const struct sim_judge *judge);
+
 /* Nothing moves any more, or the calm has taken too long. */
 const struct sim_violation *sim_judge_at_rest(struct sim_judge *judge);
 

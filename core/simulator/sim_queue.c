@@ -236,7 +236,7 @@ static uint64_t hash_list(uint64_t hash, const struct sim_message_list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		const struct sim_message *at = &list->items[i];
 		int64_t numbers[] = {at->visible_us, at->lease_us, at->attempt,
-			at->holder ? (int64_t)at->token : 0};
+			at->holder ? 1 + (int64_t)at->holder->host->index : 0};
 		hash = sim_hash(hash, numbers, sizeof(numbers));
 		hash = sim_hash_str(hash, at->message.id);
 		hash = sim_hash_str(hash, at->message.body);

@@ -186,6 +186,7 @@ static uint64_t load_one(const struct sim_store *store, struct swm_load *item,
 		if (row->version == item->have_version) {
 			row->body = (struct swm_str){0};
 		}
+		result = sim_hash_str(result, row->body);
 		set_block(backing, sim_copy_instance(row));
 		item->instance = row;
 	}

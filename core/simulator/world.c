@@ -80,7 +80,7 @@ void sim_world_send(struct sim_world *world, const struct swm_message *message, 
 	SIM_TRACE(world, "somebody sends %.*s in %lld ms: %.*s", (int)message->id.len,
 		message->id.ptr ? message->id.ptr : "", (long long)delay,
 		(int)message->body.len, message->body.ptr);
-	sim_queue_send(world->queue, message, delay);
+	sim_queue_send(world->queue, message, world->plan->small ? 0 : delay);
 }
 
 struct sim_store *sim_world_store(struct sim_world *world)
@@ -96,7 +96,7 @@ struct sim_queue *sim_world_queue(struct sim_world *world)
 int64_t sim_world_pick_ms(
 	struct sim_world *world, const char *what, const int64_t *from_ms, uint32_t count)
 {
-	return from_ms[sim_choose(world->choice, what, count)];
+	return world->plan->small ? 0 : from_ms[sim_choose(world->choice, what, count)];
 }
 
 /* Drawing. */
@@ -146,7 +146,7 @@ static void draw_bounds(struct sim_world *world)
 	struct sim_choice *choice = world->choice;
 	world->rate = draw_from(world, "rate", rates, SIM_COUNT(rates));
 	world->crash_rate = draw_from(world, "crash-rate", crash_rates, SIM_COUNT(crash_rates));
-	world->switch_rate = plan->prune ? 1
+	world->switch_rate = plan->small ? 1
 					 : draw_from(world, "switch-rate", switch_rates,
 						   SIM_COUNT(switch_rates));
 	world->crashes_left = plan->crashes_max > 0 ? plan->crashes_max
@@ -154,7 +154,7 @@ static void draw_bounds(struct sim_world *world)
 	world->doubts_left = plan->doubts_max > 0 ? plan->doubts_max : UINT32_MAX;
 	world->steps_max = plan->steps_max > 0 ? plan->steps_max : STEPS_MAX;
 	world->call_us =
-		plan->prune ? plan->call_us
+		plan->small ? 0
 			    : sim_world_pick_ms(world, "call-us", call_us, SIM_COUNT(call_us));
 	int64_t storm = plan->storm_ms > 0 ? plan->storm_ms
 					   : sim_world_pick_ms(world, "storm-ms", storm_ms,
@@ -375,17 +375,22 @@ void sim_world_run(
 
 uint64_t sim_world_hash(const struct sim_world *world)
 {
-	uint64_t hash = sim_store_hash(world->store) * 31 + sim_queue_hash(world->queue);
-	int64_t numbers[] = {world->now_us, world->phase, world->crashes_left,
-		world->doubts_left, world->current ? (int64_t)world->current->host->index : -1};
-	hash = sim_hash(hash, numbers, sizeof(numbers));
+	uint64_t parts[] = {sim_store_hash(world->store), sim_queue_hash(world->queue),
+		sim_judge_hash(world->judge), sim_agents_hash(world->agents),
+		(uint64_t)world->now_us, world->phase, world->crashes_left, world->doubts_left};
+	uint64_t hash = sim_hash(0, parts, sizeof(parts));
+	for (unsigned i = 0; i < world->host_count; i++) {
+		const struct sim_host *host = &world->hosts[i];
+		uint64_t numbers[] = {host->running, host->planned, host->stopping,
+			host->chance, (uint64_t)host->clock_ms, (uint64_t)host->stalled_us};
+		hash = sim_hash(hash, numbers, sizeof(numbers));
+	}
 	for (size_t i = 0; i < world->flow_count; i++) {
 		const struct sim_flow *flow = world->flows[i];
-		int64_t parts[] = {flow->host->index, flow->host->lives, flow->host->stalled_us,
-			flow->host->stopping, flow->state,
-			flow->state == SIM_FLOW_WAITING ? flow->until_us : 0,
-			(int64_t)flow->history};
-		hash = sim_hash(hash, parts, sizeof(parts));
+		bool waits = flow->state == SIM_FLOW_WAITING;
+		uint64_t numbers[] = {flow->host->index, flow->state,
+			waits ? (uint64_t)flow->until_us : 0, flow->history};
+		hash = sim_hash(hash, numbers, sizeof(numbers));
 	}
 	return hash;
 }

@@ -59,9 +59,10 @@ struct sim_plan {
 	uint32_t crashes_max; /* 0: drawn, where SIM_FAULT_CRASH may happen */
 	uint32_t doubts_max;  /* commits in doubt; 0: no bound */
 
-	/* Virtual time that a call of a port takes. 0 in the smallest worlds, so that states
-	 * are equal that differ by nothing else. */
-	int64_t call_us;
+	/* The smallest world: calls take no time and nothing is delayed, and threads switch only
+	 * where one of them may notice another. All that is not of interest is left out, for
+	 * those who want to see all of the rest. */
+	bool small;
 
 	bool trace; /* keep the lines of struct sim_verdict */
 

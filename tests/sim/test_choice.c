@@ -84,42 +84,27 @@ static void test_questions_are_counted_apart(void **state)
 	sim_choice_finish(&choice);
 }
 
-static void test_counting_visits_each_list_once(void **state)
+/* The last answer to each question. */
+static uint32_t last_of(void *ctx, const char *what, uint32_t n)
 {
-	(void)state;
-	bool seen[3][4] = {{false}};
-	unsigned runs = 0;
-	struct sim_choice choice = {0};
-	sim_choice_count(&choice);
-	do {
-		uint32_t a = sim_choose(&choice, "a", 3);
-		uint32_t b = a == 1 ? sim_choose(&choice, "b", 4) : 0;
-		assert_false(seen[a][b]);
-		seen[a][b] = true;
-		runs++;
-	} while (sim_choice_next(&choice));
-	assert_int_equal(runs, 1 + 4 + 1);
-	sim_choice_finish(&choice);
+	unsigned *asked = ctx;
+	assert_non_null(what);
+	(*asked)++;
+	return n - 1;
 }
 
-/* Cut after the first answer when that is 1: nothing below it is visited. */
-static void test_counting_can_be_pruned(void **state)
+static void test_somebody_else_is_asked(void **state)
 {
 	(void)state;
-	unsigned runs = 0;
-	unsigned old = 0;
+	unsigned asked = 0;
 	struct sim_choice choice = {0};
-	sim_choice_count(&choice);
-	do {
-		old += sim_choice_is_old(&choice);
-		if (sim_choose(&choice, "a", 2) == 0) {
-			(void)sim_choose(&choice, "b", 10);
-			assert_false(sim_choice_is_old(&choice));
-		}
-		runs++;
-	} while (sim_choice_next(&choice));
-	assert_int_equal(runs, 10 + 1);
-	assert_int_equal(old, 10); /* all but the first begin where another one has been */
+	sim_choice_ask(&choice, last_of, &asked);
+	assert_int_equal(sim_choose(&choice, "a", 3), 2);
+	assert_int_equal(sim_choose(&choice, "a", 1), 0); /* no choice */
+	assert_true(sim_rarely(&choice, "b", 100));
+	assert_false(sim_rarely(&choice, "b", 0));
+	assert_int_equal(asked, 2);
+	assert_int_equal(choice.made_count, 2);
 	sim_choice_finish(&choice);
 }
 
@@ -167,8 +152,7 @@ int main(void)
 		cmocka_unit_test(test_one_answer_is_no_choice),
 		cmocka_unit_test(test_replay_repeats_a_run),
 		cmocka_unit_test(test_questions_are_counted_apart),
-		cmocka_unit_test(test_counting_visits_each_list_once),
-		cmocka_unit_test(test_counting_can_be_pruned),
+		cmocka_unit_test(test_somebody_else_is_asked),
 		cmocka_unit_test(test_shrinking_leaves_what_it_takes),
 	};
 	return cmocka_run_group_tests_name("sim_choice", tests, NULL, NULL);
