@@ -22,6 +22,7 @@ void sim_world_plan(struct sim_world *world, int64_t at_us,
 	SIM_MUST_GROW(world->dues, world->due_cap, world->due_count + 1);
 	world->dues[world->due_count] = (struct sim_due){at_us, act, arg};
 	world->due_count++;
+	world->due_us = at_us < world->due_us ? at_us : world->due_us;
 }
 
 /* The earliest first, and the one that was planned first among equals. */
@@ -43,14 +44,23 @@ static bool act_next(struct sim_world *world)
 	for (size_t i = first; i < world->due_count; i++) {
 		world->dues[i] = world->dues[i + 1];
 	}
+	world->due_us = INT64_MAX;
+	for (size_t i = 0; i < world->due_count; i++) {
+		if (world->dues[i].at_us < world->due_us) {
+			world->due_us = world->dues[i].at_us;
+		}
+	}
 	due.act(world, due.arg);
 	return true;
 }
 
 static void act_due(struct sim_world *world)
 {
+	if (world->due_us > world->now_us && sim_queue_next_us(world->queue) > world->now_us) {
+		return;
+	}
 	world->acting = true;
-	while (!world->over && act_next(world)) {
+	while (!world->over && world->due_us <= world->now_us && act_next(world)) {
 	}
 	if (!world->over && sim_queue_next_us(world->queue) <= world->now_us) {
 		sim_queue_deliver(world->queue);
@@ -79,11 +89,7 @@ static int64_t ready_us(const struct sim_flow *flow)
 static int64_t next_time(const struct sim_world *world)
 {
 	int64_t next_us = sim_queue_next_us(world->queue);
-	for (size_t i = 0; i < world->due_count; i++) {
-		if (world->dues[i].at_us < next_us) {
-			next_us = world->dues[i].at_us;
-		}
-	}
+	next_us = world->due_us < next_us ? world->due_us : next_us;
 	for (size_t i = 0; i < world->flow_count; i++) {
 		int64_t at_us = ready_us(world->flows[i]);
 		next_us = at_us < next_us ? at_us : next_us;

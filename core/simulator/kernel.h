@@ -183,6 +183,7 @@ struct sim_world {
 	struct sim_host *burying;
 	uint64_t burial_steps;
 	struct sim_due *dues;
+	int64_t due_us; /* of the earliest; INT64_MAX: there is none */
 	size_t due_count;
 	size_t due_cap;
 	size_t line_cap;

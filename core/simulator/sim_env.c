@@ -28,6 +28,7 @@ struct swm_env_thread {
 
 struct swm_env_mutex {
 	const struct sim_flow *holder; /* NULL: free */
+	unsigned waiting;              /* flows */
 };
 
 struct swm_env_cond {
@@ -151,7 +152,9 @@ static void mutex_lock(void *ctx, struct swm_env_mutex *mutex)
 	const struct sim_host *host = ctx;
 	assert(mutex->holder != current_of(host));
 	while (mutex->holder) {
+		mutex->waiting++;
 		sim_flow_wait(host->world, mutex, INT64_MAX);
+		mutex->waiting--;
 	}
 	mutex->holder = current_of(host);
 }
@@ -161,7 +164,9 @@ static void mutex_unlock(void *ctx, struct swm_env_mutex *mutex)
 	const struct sim_host *host = ctx;
 	assert(mutex->holder == current_of(host));
 	mutex->holder = NULL;
-	sim_flow_wake(host->world, mutex);
+	if (mutex->waiting > 0) {
+		sim_flow_wake(host->world, mutex);
+	}
 }
 
 static swm_status cond_create(void *ctx, struct swm_env_cond **out, struct swm_error *err)

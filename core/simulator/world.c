@@ -359,6 +359,7 @@ void sim_world_run(
 	world->plan = plan;
 	world->choice = choice;
 	world->verdict = out;
+	world->due_us = INT64_MAX;
 	init(world);
 	sim_world_plan(world, world->calm_us, calm_comes, NULL);
 	sim_world_plan(world, world->end_us, end_comes, NULL);
