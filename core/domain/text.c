@@ -130,8 +130,10 @@ struct swm_str swm_str_nearest(struct swm_str text, const struct swm_str *names,
 		return nearest;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (names[i].len > NEAREST_MAX) {
-			continue;
+		size_t len = names[i].len;
+		size_t gap = len > text.len ? len - text.len : text.len - len;
+		if (len > NEAREST_MAX || gap > best) {
+			continue; /* the distance is at least the gap */
 		}
 		size_t distance = edit_distance(text, names[i]);
 		if (distance < best || (distance == best && !nearest.ptr && distance <= 1)) {
