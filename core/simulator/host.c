@@ -11,6 +11,11 @@
 #include <assert.h>
 #include <string.h>
 
+/* For the engine to stop, where no call takes long, beside the time of so many calls: its own,
+ * and those of others meanwhile. */
+#define STOP_MAX_US 300000
+#define STOP_MAX_CALLS 200
+
 static const int64_t down_ms[] = {0, 100, 3000, 20000};
 static const int64_t stall_ms[] = {200, 3000, 12000, 40000};
 static const int64_t slow_ms[] = {1, 60, 1500, 11000};
@@ -35,6 +40,19 @@ static void plan_start(struct sim_host *host)
 	sim_world_plan(world, world->now_us + wait_ms * 1000, start_later, host);
 }
 
+/* Stopping takes a few calls, and does not wait for better times. */
+static void check_stop(const struct sim_host *host)
+{
+	struct sim_world *world = host->world;
+	uint64_t slowing = sim_fault_bit(SIM_FAULT_SLOW) | sim_fault_bit(SIM_FAULT_STALL);
+	int64_t took_us = world->now_us - host->stop_us;
+	if (!(world->faults & slowing) &&
+		took_us > STOP_MAX_US + STOP_MAX_CALLS * world->call_us) {
+		sim_world_fail(world, "livelock", "orchestrator %u took %lld ms to stop",
+			host->index, (long long)(took_us / 1000));
+	}
+}
+
 static void run_host(void *arg)
 {
 	struct sim_host *host = arg;
@@ -51,6 +69,7 @@ static void run_host(void *arg)
 	swm_engine_stop(engine);
 	if (!host->dead) {
 		SIM_TRACE(world, "has stopped");
+		check_stop(host);
 	}
 	host->running = false;
 	host->stopping = false;
@@ -105,6 +124,7 @@ static void stop_host(struct sim_host *host)
 	SIM_TRACE(world, "is asked to stop");
 	world->verdict->figures.restarts++;
 	host->stopping = true;
+	host->stop_us = world->now_us;
 	sim_flow_wake(world, host);
 }
 

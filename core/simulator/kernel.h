@@ -94,6 +94,7 @@ struct sim_host {
 	struct sim_flow *flow;
 	uint64_t chance;
 	int64_t clock_ms;   /* what its clock is ahead */
+	int64_t stop_us;    /* virtual: when it was asked to stop */
 	int64_t stalled_us; /* virtual: it stands still until then */
 	struct swm_env env;
 	struct swm_host table;
