@@ -26,6 +26,8 @@ static const struct sim_fault_info infos[SIM_FAULTS] = {
 	[SIM_FAULT_UNDELIVERABLE] = {"undeliverable", "the broker will never take a message"},
 	[SIM_FAULT_BROKER_AWAY] = {"broker-away", "the broker is away for a while"},
 	[SIM_FAULT_COMMIT_DOUBT] = {"commit-doubt", "a commit is not answered, applied or not"},
+	[SIM_FAULT_COMMIT_LATE] = {"commit-late",
+		"a commit that was not answered is applied after a while"},
 	[SIM_FAULT_PUT_DOUBT] = {"put-doubt",
 		"storing a message aside is not answered, done or "
 		"not"},

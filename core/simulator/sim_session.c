@@ -297,6 +297,22 @@ static swm_status meet_item(
 	return *applied ? SWM_OK : SWM_E_CONFLICT;
 }
 
+void sim_store_carry_out(struct sim_host *host, const struct swm_commit *item,
+	struct swm_str owner, int64_t lease_ms)
+{
+	struct sim_world *world = host->world;
+	trace_item(world, item);
+	sim_store_apply(world->store, item, owner, lease_ms);
+	world->verdict->figures.commits++;
+	world->verdict->figures.events += item->event_count;
+	sim_world_note(world, hash_item(item));
+	sim_world_judge(world, sim_judge_committed(world->judge, host->index, item, lease_ms));
+	if (!world->over) {
+		sim_agents_saw(world->agents, item->next.id,
+			sim_judge_model(world->judge, item->next.id));
+	}
+}
+
 static swm_status commit_item(struct sim_host *host, struct swm_commit *item, bool doubt,
 	struct swm_str owner, int64_t lease_ms)
 {
@@ -310,19 +326,13 @@ static swm_status commit_item(struct sim_host *host, struct swm_commit *item, bo
 			status == SWM_E_INDOUBT ? (applied ? ", applied" : ", not applied")
 						: "");
 	}
+	if (doubt && !applied && sim_world_happens(world, SIM_FAULT_COMMIT_LATE, 2)) {
+		sim_store_delay(host, item, owner, lease_ms);
+	}
 	if (!applied) {
 		return status;
 	}
-	trace_item(world, item);
-	sim_store_apply(world->store, item, owner, lease_ms);
-	world->verdict->figures.commits++;
-	world->verdict->figures.events += item->event_count;
-	sim_world_note(world, hash_item(item));
-	sim_world_judge(world, sim_judge_committed(world->judge, host->index, item, lease_ms));
-	if (!world->over) {
-		sim_agents_saw(world->agents, item->next.id,
-			sim_judge_model(world->judge, item->next.id));
-	}
+	sim_store_carry_out(host, item, owner, lease_ms);
 	return status;
 }
 

@@ -25,6 +25,7 @@ void sim_store_destroy(struct sim_store *store)
 	if (!store) {
 		return;
 	}
+	sim_store_forget_late(store);
 	for (size_t i = 0; i < store->instance_count; i++) {
 		struct sim_instance *instance = store->instances[i];
 		for (size_t j = 0; j < instance->event_count; j++) {
@@ -156,6 +157,7 @@ void sim_store_calm(struct sim_store *store)
 {
 	store->away_us = 0;
 	store->full_us = 0;
+	sim_store_forget_late(store);
 }
 
 /* Rows of the outbox. */

@@ -11,6 +11,8 @@
 
 #include "kernel.h"
 
+struct sim_late;
+
 struct sim_template {
 	struct swm_template_row row;
 	char *bytes;
@@ -27,6 +29,7 @@ struct sim_store {
 	struct sim_template *templates;
 	size_t template_count;
 	size_t template_cap;
+	struct sim_late *late; /* commits that will be applied after a while */
 	uint64_t orders;
 	int64_t clock_ms; /* what its clock is ahead */
 	int64_t away_us;  /* virtual: away until then, or full */
@@ -40,6 +43,18 @@ bool sim_store_has_event(const struct sim_instance *instance, struct swm_str id)
 /* Carries out an item whose version is the right one. */
 void sim_store_apply(struct sim_store *store, const struct swm_commit *item,
 	struct swm_str owner, int64_t lease_ms);
+
+/* Does so, and tells everybody. */
+void sim_store_carry_out(struct sim_host *host, const struct swm_commit *item,
+	struct swm_str owner, int64_t lease_ms);
+
+/* Carries it out after a while, if its version is the right one then: the server goes on when
+ * the client has lost its connection. */
+void sim_store_delay(struct sim_host *host, const struct swm_commit *item, struct swm_str owner,
+	int64_t lease_ms);
+
+/* Forgets those that are still to come. */
+void sim_store_forget_late(struct sim_store *store);
 
 /* row_count: there is none. */
 size_t sim_store_row_index(const struct sim_store *store, struct swm_str id);
