@@ -31,6 +31,7 @@ struct swm_consumer {
 	struct swm_str *sources; /* one block, with the names */
 	size_t source_count;
 	uint32_t prefetch;
+	uint32_t spares;     /* how often it listens beside the first time, see spares.c */
 	uint32_t settlement; /* counts the settle calls, see struct swm_rmq_delivery */
 	struct swm_rmq_deliveries deliveries;
 	struct swm_rmq_announcement announced;
@@ -61,5 +62,12 @@ SWM_NODISCARD swm_status swm_rmq_settle_due(
 
 /* settle.c: when something will be; INT64_MAX: nothing is held back. */
 int64_t swm_rmq_settle_due_ms(const struct swm_consumer *consumer);
+
+/* spares.c: listens once more, or once less, as what is held back takes places. */
+SWM_NODISCARD swm_status swm_rmq_spares_adjust(
+	struct swm_consumer *consumer, int64_t until_ms, struct swm_error *err);
+
+/* spares.c: there is no place left for anything else. */
+bool swm_rmq_spares_used_up(const struct swm_consumer *consumer);
 
 #endif

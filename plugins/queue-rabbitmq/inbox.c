@@ -48,7 +48,8 @@ static void put(struct swm_consumer *consumer, struct swm_rmq_delivery *delivery
 	consumer->inbox_count++;
 }
 
-/* The consumer's tag is the number of its source, in decimal. */
+/* The consumer's tag is the number of its source, in decimal; that of a spare one goes on
+ * with a dot. */
 static bool find_source(
 	const struct swm_consumer *consumer, amqp_bytes_t consumer_tag, size_t *out)
 {
@@ -56,7 +57,7 @@ static bool find_source(
 	size_t number = 0;
 	size_t i;
 
-	for (i = 0; i < tag.len; i++) {
+	for (i = 0; i < tag.len && tag.ptr[i] != '.'; i++) {
 		if (tag.ptr[i] < '0' || tag.ptr[i] > '9' || number > UINT32_MAX) {
 			return false;
 		}

@@ -23,8 +23,7 @@
  * message for longer than its consumer_timeout, 30 minutes unless configured. */
 #define DELAY_MAX_MS 600000
 
-/* While every place of the prefetch is taken by what is held back, nothing else can come:
- * then they are held back no longer than this. */
+/* While there is no place left for anything else, they are held back no longer than this. */
 #define DELAY_FULL_MS 1000
 
 /* Nothing is settled if one of the items cannot be right. */
@@ -207,6 +206,9 @@ swm_status swm_rmq_consumer_settle(struct swm_consumer *consumer,
 	if (status == SWM_OK) {
 		status = ack_others(consumer, items, count, until_ms, err);
 	}
+	if (status == SWM_OK) {
+		status = swm_rmq_spares_adjust(consumer, until_ms, err);
+	}
 	swm_rmq_link_cork(&consumer->link, false);
 	return conclude(consumer, status, err);
 }
@@ -217,7 +219,7 @@ static int64_t due_ms(
 {
 	int64_t cut_ms = swm_rmq_now_ms() + DELAY_FULL_MS;
 
-	if (consumer->deliveries.held >= consumer->prefetch && delivery->due_ms > cut_ms) {
+	if (swm_rmq_spares_used_up(consumer) && delivery->due_ms > cut_ms) {
 		return cut_ms;
 	}
 	return delivery->due_ms;
@@ -225,7 +227,9 @@ static int64_t due_ms(
 
 swm_status swm_rmq_settle_due(struct swm_consumer *consumer, struct swm_error *err)
 {
+	int64_t until_ms = swm_rmq_until_ms(consumer->queue->call_timeout_ms);
 	struct swm_rmq_delivery *delivery = consumer->deliveries.first;
+	swm_status status;
 
 	if (consumer->deliveries.held == 0) {
 		return SWM_OK;
@@ -235,10 +239,11 @@ swm_status swm_rmq_settle_due(struct swm_consumer *consumer, struct swm_error *e
 			delivery->due_ms = due_ms(consumer, delivery);
 		}
 	}
-	return conclude(consumer,
-		give_back(consumer, swm_rmq_now_ms(),
-			swm_rmq_until_ms(consumer->queue->call_timeout_ms), err),
-		err);
+	status = give_back(consumer, swm_rmq_now_ms(), until_ms, err);
+	if (status == SWM_OK) {
+		status = swm_rmq_spares_adjust(consumer, until_ms, err);
+	}
+	return conclude(consumer, status, err);
 }
 
 int64_t swm_rmq_settle_due_ms(const struct swm_consumer *consumer)
