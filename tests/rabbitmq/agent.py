@@ -96,6 +96,11 @@ def test_an_orchestrator_is_there(site):
     wait_for(lambda: "ready" in said(site.processes[-1]), "the orchestrator is ready")
 
 
+def test_the_example_of_the_configuration_is_valid(site):
+    site.run("check", config=harness.SOURCE / "conf/rabbitmq-postgresql.json",
+             env={"SWM_PG_PASSWORD": "a", "SWM_RABBITMQ_PASSWORD": "b"})
+
+
 def test_nothing_disturbs(site):
     agent = work_through(site, "CALM", lambda: None)
     assert "delivered once more" not in said(agent)
