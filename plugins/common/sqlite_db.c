@@ -13,16 +13,89 @@
 #include "status.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum {
+	COPY_BYTES = 65536
+};
 
 swm_status swm_db_lock(struct swm_db *db, struct swm_error *err)
 {
 	return swm_write_lock_take(&db->lock, db->call_timeout_ms, err);
 }
 
+/* Writes a file over itself and flushes it: an SQLite result code. */
+static int write_again(sqlite3_file *file, unsigned char *room)
+{
+	sqlite3_int64 size = 0;
+	int rc = file->pMethods->xFileSize(file, &size);
+
+	for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += COPY_BYTES) {
+		int len = size - at < COPY_BYTES ? (int)(size - at) : COPY_BYTES;
+
+		rc = file->pMethods->xRead(file, room, len, at);
+		if (rc == SQLITE_OK) {
+			rc = file->pMethods->xWrite(file, room, len, at);
+		}
+	}
+	return rc == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_FULL) : rc;
+}
+
+/* With the lock and outside of a transaction: makes good a flush that was refused, by
+ * whomever, and takes the mark away. Readers see the same bytes all the time. */
+static bool mend_wal(struct swm_db *db)
+{
+	sqlite3_file *file = NULL;
+
+	if (!swm_write_lock_is_marked(&db->lock)) {
+		return true;
+	}
+	sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+	/* Not opened yet: by a read, which every open does. */
+	if (!file || !file->pMethods) {
+		return false;
+	}
+	unsigned char *room = malloc(COPY_BYTES);
+	if (!room) {
+		return false;
+	}
+	int rc = write_again(file, room);
+	free(room);
+	if (rc == SQLITE_OK) {
+		swm_write_lock_mark(&db->lock, false);
+	}
+	return rc == SQLITE_OK;
+}
+
+/* The lock, of a file whose WAL may be relied on. */
+static swm_status lock_sound(struct swm_db *db, struct swm_error *err)
+{
+	swm_status status = swm_db_lock(db, err);
+
+	if (status == SWM_OK && !mend_wal(db)) {
+		swm_write_lock_give(&db->lock);
+		status = swm_fail(err, SWM_E_UNAVAILABLE, 0,
+			"%s: the disk refused a flush, and what it lost cannot be written "
+			"again",
+			db->path);
+	}
+	return status;
+}
+
 void swm_db_unlock(struct swm_db *db)
 {
+	if (db->flush_refused) {
+		db->flush_refused = false;
+		swm_write_lock_mark(&db->lock, true);
+		(void)mend_wal(db);
+	}
 	swm_write_lock_give(&db->lock);
+}
+
+static void note_refusal(struct swm_db *db, int rc)
+{
+	db->flush_refused = db->flush_refused || rc == SQLITE_IOERR_FSYNC;
 }
 
 static swm_status status_of_io_error(int system_errno)
@@ -71,6 +144,7 @@ swm_status swm_db_failed(struct swm_db *db, int rc, const char *what, struct swm
 {
 	int system_errno = db->handle ? sqlite3_system_errno(db->handle) : 0;
 
+	note_refusal(db, rc);
 	if (db->handle && rc != SQLITE_NOMEM && sqlite3_extended_errcode(db->handle) == rc) {
 		return swm_fail(err, status_of(rc, system_errno), rc, "%s: cannot %s: %s%s%s",
 			db->path, what, sqlite3_errmsg(db->handle), system_errno ? ": " : "",
@@ -126,7 +200,7 @@ static void roll_back(struct swm_db *db)
 
 swm_status swm_db_begin(struct swm_db *db, struct swm_error *err)
 {
-	swm_status status = swm_db_lock(db, err);
+	swm_status status = lock_sound(db, err);
 
 	if (status != SWM_OK) {
 		return status;
@@ -139,6 +213,19 @@ swm_status swm_db_begin(struct swm_db *db, struct swm_error *err)
 	return status;
 }
 
+/* With the lock. What is not on the disk in the WAL must not be counted on in the file, so
+ * nothing after a flush that was refused. */
+static int checkpoint(struct swm_db *db, int mode, int *in_wal, int *copied)
+{
+	int rc = SQLITE_IOERR_FSYNC;
+
+	if (!db->flush_refused) {
+		rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, in_wal, copied);
+		note_refusal(db, rc);
+	}
+	return rc;
+}
+
 /* Copies the WAL back after a commit, with the lock held. A failure is no reason to
  * fail the commit, which is done: the next one tries again. */
 static void checkpoint_when_due(struct swm_db *db)
@@ -146,11 +233,10 @@ static void checkpoint_when_due(struct swm_db *db)
 	if (db->wal_pages < db->checkpoint_at) {
 		return;
 	}
-	sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	(void)checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	if (db->wal_pages >= SWM_DB_RESTART_PAGES) {
 		sqlite3_busy_timeout(db->handle, SWM_DB_RESTART_WAIT_MS);
-		sqlite3_wal_checkpoint_v2(
-			db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		(void)checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 		sqlite3_busy_timeout(db->handle, (int)db->call_timeout_ms);
 	}
 	/* What was copied is overwritten by the next commit that meets no reader, and
@@ -162,7 +248,7 @@ static void checkpoint_when_due(struct swm_db *db)
  * it starts over and the next try needs no space. */
 static void make_room(struct swm_db *db)
 {
-	sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	(void)checkpoint(db, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 swm_status swm_db_commit(struct swm_db *db, struct swm_error *err)
@@ -210,13 +296,13 @@ void swm_db_read_end(struct swm_db *db)
 swm_status swm_db_checkpoint(struct swm_db *db, bool truncate, struct swm_error *err)
 {
 	int in_wal = 0, copied = 0;
-	swm_status status = swm_db_lock(db, err);
+	swm_status status = lock_sound(db, err);
 
 	if (status != SWM_OK) {
 		return status;
 	}
 	sqlite3_busy_timeout(db->handle, SWM_DB_RESTART_WAIT_MS);
-	int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL,
+	int rc = checkpoint(db,
 		truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &in_wal,
 		&copied);
 	if (rc != SQLITE_OK) {

@@ -18,6 +18,13 @@
  * copied back while the lock is still held, so the file stays bounded also while
  * other connections read.
  *
+ * When a disk refuses a flush, the kernel may count the pages as written all the same:
+ * they are seen and are not on the disk, and the next flush passes them over (LWN 752063,
+ * "PostgreSQL's fsync() surprise"). In a WAL that would cost every later commit, since
+ * what follows a gap is not read. So such a WAL is written over itself, byte for byte, and
+ * flushed, before anybody writes or checkpoints again; a mark in the lock file, which all
+ * processes see, stands until that has worked.
+ *
  * Concurrency: a struct swm_db belongs to one thread at a time, nothing in it is
  * shared. Each has a lock descriptor of its own, because a flock belongs to the
  * open file description: two connections of one process exclude each other like
@@ -61,8 +68,9 @@ struct swm_db {
 	char *lock_path;
 	struct swm_write_lock lock;
 	int64_t call_timeout_ms;
-	int wal_pages;     /* after the last commit of this connection */
-	int checkpoint_at; /* the size of the WAL that calls for the next one */
+	bool flush_refused; /* since the lock was taken */
+	int wal_pages;      /* after the last commit of this connection */
+	int checkpoint_at;  /* the size of the WAL that calls for the next one */
 };
 
 /*
@@ -95,7 +103,7 @@ swm_status swm_db_prepare(
 swm_status swm_db_exec(struct swm_db *db, const char *sql, struct swm_error *err);
 
 /* Takes the lock and begins a write transaction. SWM_E_TIMEOUT when the lock was not
- * free within call_timeout_ms. Upon success swm_db_commit or swm_db_rollback must
+ * free within call_timeout_ms; SWM_E_UNAVAILABLE while the disk refuses flushes. Upon success swm_db_commit or swm_db_rollback must
  * follow. */
 swm_status swm_db_begin(struct swm_db *db, struct swm_error *err);
 

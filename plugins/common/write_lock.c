@@ -40,6 +40,7 @@ enum {
 /* The contents of the lock file. */
 struct swm_write_lock_page {
 	_Atomic uint32_t turn; /* how often the lock was given back */
+	_Atomic uint32_t mark; /* 0: not set */
 };
 
 static_assert(sizeof(struct swm_write_lock_page) <= PAGE_BYTES, "fits the file");
@@ -119,6 +120,16 @@ swm_status swm_write_lock_take(
 		wait_for_turn(
 			lock, seen, end_us - now_us < RETRY_US ? end_us - now_us : RETRY_US);
 	}
+}
+
+bool swm_write_lock_is_marked(const struct swm_write_lock *lock)
+{
+	return atomic_load(&lock->page->mark) != 0;
+}
+
+void swm_write_lock_mark(struct swm_write_lock *lock, bool mark)
+{
+	atomic_store(&lock->page->mark, mark ? 1 : 0);
 }
 
 void swm_write_lock_give(struct swm_write_lock *lock)

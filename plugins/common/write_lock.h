@@ -11,7 +11,8 @@
  * burns the CPU or comes too late, for the holder mostly takes it again at once. So the
  * lock file is mapped too: whoever gives the lock back counts a turn in it and wakes
  * the one that has waited longest (a shared futex). The page holds hints only: were it
- * all wrong, a waiter would still try every few milliseconds.
+ * all wrong, a waiter would still try every few milliseconds. It holds a mark as well, for
+ * whoever has the lock to leave to the next one.
  *
  * Concurrency: a struct swm_write_lock belongs to one thread at a time. Each has a
  * descriptor of its own, since a flock belongs to the open file description: two of one
@@ -39,6 +40,11 @@ void swm_write_lock_close(struct swm_write_lock *lock);
 /* SWM_E_TIMEOUT when it was not free within timeout_ms. Not to be taken twice. */
 swm_status swm_write_lock_take(
 	struct swm_write_lock *lock, int64_t timeout_ms, struct swm_error *err);
+
+/* The mark, false in a new file; only for who has the lock. It lives as long as the
+ * machine runs: after a power cut it is either value. */
+bool swm_write_lock_is_marked(const struct swm_write_lock *lock);
+void swm_write_lock_mark(struct swm_write_lock *lock, bool mark);
 
 /* Harmless when it was not taken. */
 void swm_write_lock_give(struct swm_write_lock *lock);

@@ -168,6 +168,12 @@ static enum check_verdict judge(struct reading *reading)
 			check->ops[reading->place] = op;
 			return CHECK_FINE;
 		}
+		if (model->ops[op].doubtful && model->ops[op].place == reading->place &&
+			model->ops[op].doubt == reading->sum) {
+			check->ops[reading->place] = op;
+			check->doubtful = true;
+			return CHECK_FINE;
+		}
 	}
 	say(check, "%s: not a state after one of the operations %u (%s) to %u (%s)\n",
 		reading->place == MODEL_STORE ? "store" : "queue", low, model->ops[low].what,

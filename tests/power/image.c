@@ -115,6 +115,9 @@ void image_advance(struct image_disk *disk, size_t point)
 			flush(disk, entry->inode);
 			disk->last_flush = disk->at + 1;
 			break;
+		case RECORD_FLUSH_FAILED:
+			file->pending_count = 0;
+			break;
 		case RECORD_FOLDER_FLUSHED:
 			disk->last_flush = disk->at + 1;
 			break;

@@ -21,6 +21,8 @@
  * Cuts are as in STRICT under both, and a flush of one file never helps another, so both
  * are harsher than any file system that keeps its promises.
  *
+ * A flush that failed leaves nothing of what it was for, ever: see record_fail_flush().
+ *
  * The files that the plugins map, and SQLite's shared memory, are missing or hold
  * rubbish.
  *

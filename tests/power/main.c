@@ -18,7 +18,7 @@
  * FOLDER is a place for files that is fast (nothing of it has to survive). Exit status
  * 0: nothing was wrong, 1: something was, 2: could not be tried. The line on stdout: seed,
  * next scenario, images, wrong ones, writes recorded, operations, operations in flight
- * that were there and that were not, operations reported without durability and gone.
+ * that were there and that were not, operations reported without durability and gone, operations that failed.
  *
  * Concurrency: one thread.
  */
@@ -62,7 +62,8 @@ struct totals {
 	uint64_t ops;
 	uint64_t in_flight_there; /* operations: not yet reported, and yet there */
 	uint64_t in_flight_gone;
-	uint64_t undone; /* reported, but not as durable, and gone */
+	uint64_t undone;   /* reported, but not as durable, and gone */
+	uint64_t failures; /* of operations, by a disk in trouble */
 };
 
 struct run {
@@ -154,7 +155,8 @@ static void count_ops(struct totals *totals, const struct check *check)
 }
 
 static bool judge_image(struct run *run, struct image_disk *disk, struct model *model,
-	const struct image_plan *plan, uint32_t generation, uint32_t ops[MODEL_PLACES])
+	const struct image_plan *plan, uint32_t generation, uint32_t ops[MODEL_PLACES],
+	bool *doubtful)
 {
 	char folder[POWER_PATH_MAX];
 	struct check check = {.rig = &run->rig,
@@ -169,6 +171,7 @@ static bool judge_image(struct run *run, struct image_disk *disk, struct model *
 	run->totals.images++;
 	if (verdict == CHECK_FINE) {
 		memcpy(ops, check.ops, sizeof(check.ops));
+		*doubtful = check.doubtful;
 		count_ops(&run->totals, &check);
 		return true;
 	}
@@ -233,11 +236,13 @@ static bool judge_record(struct run *run, const struct record *record, struct mo
 		image_advance(&disk, points[i]);
 		for (uint32_t k = 0; k < VARIANTS && !run->done; k++) {
 			struct image_plan plan;
+			bool doubtful = false;
 
 			image_plan_draw(&plan, chance);
-			bool good = judge_image(run, &disk, model, &plan, generation, ops);
+			bool good = judge_image(
+				run, &disk, model, &plan, generation, ops, &doubtful);
 			fine = fine && good;
-			if (i == chosen && k == 0 && good) {
+			if (i == chosen && k == 0 && good && !doubtful) {
 				image_write(&disk, &plan, next);
 				memcpy(next_ops, ops, sizeof(ops));
 			}
@@ -257,7 +262,8 @@ static void work_on(struct run *run, struct record *record, struct model *model,
 		.record = record,
 		.folder = folder,
 		.chance = {chance_draw(chance)},
-		.large = run->scenario % LARGE_EVERY == LARGE_EVERY - 1};
+		.large = run->scenario % LARGE_EVERY == LARGE_EVERY - 1,
+		.troubled = run->scenario % 2 == 1};
 	uint32_t steps = chance_between(chance, 5, work.large ? 90 : 60);
 
 	run->rig.shim.record = record;
@@ -268,6 +274,7 @@ static void work_on(struct run *run, struct record *record, struct model *model,
 		work_step(&work);
 	}
 	run->totals.ops += model->op_count;
+	run->totals.failures += work.failures;
 	run->rig.shim.record = NULL;
 	work_close(&work);
 }
@@ -302,17 +309,17 @@ static void run_scenario(struct run *run)
 static void read_state(struct run *run)
 {
 	FILE *file = run->options.state ? fopen(run->options.state, "re") : NULL;
-	unsigned long long seed, values[8];
+	unsigned long long seed, values[9];
 
 	if (!file) {
 		return;
 	}
-	if (fscanf(file, "%llu %llu %llu %llu %llu %llu %llu %llu %llu", &seed, &values[0],
+	if (fscanf(file, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu", &seed, &values[0],
 		    &values[1], &values[2], &values[3], &values[4], &values[5], &values[6],
-		    &values[7]) == 9 &&
+		    &values[7], &values[8]) == 10 &&
 		seed == run->options.seed) {
 		run->totals = (struct totals){values[0], values[1], values[2], values[3],
-			values[4], values[5], values[6], values[7]};
+			values[4], values[5], values[6], values[7], values[8]};
 	}
 	(void)fclose(file);
 }
@@ -321,12 +328,13 @@ static void print_totals(const struct run *run, FILE *to)
 {
 	const struct totals *totals = &run->totals;
 
-	(void)fprintf(to, "%llu %llu %llu %llu %llu %llu %llu %llu %llu\n",
+	(void)fprintf(to, "%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu\n",
 		(unsigned long long)run->options.seed, (unsigned long long)totals->next,
 		(unsigned long long)totals->images, (unsigned long long)totals->faults,
 		(unsigned long long)totals->writes, (unsigned long long)totals->ops,
 		(unsigned long long)totals->in_flight_there,
-		(unsigned long long)totals->in_flight_gone, (unsigned long long)totals->undone);
+		(unsigned long long)totals->in_flight_gone, (unsigned long long)totals->undone,
+		(unsigned long long)totals->failures);
 }
 
 /* Another file first: a kill must not leave half a line. */

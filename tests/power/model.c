@@ -51,6 +51,25 @@ void model_op_end(struct model *model, size_t at)
 	memcpy(op->sums, model->sums, sizeof(op->sums));
 }
 
+void model_op_fail(struct model *model, bool doubtful)
+{
+	uint32_t number = (uint32_t)model->op_count - 1;
+	struct model_op *op = &model->ops[number];
+
+	op->durable = false;
+	op->doubtful = doubtful;
+	op->doubt = model->sums[op->place];
+	memcpy(model->sums, model->ops[number - 1].sums, sizeof(model->sums));
+	while (model->item_count > 0 && model->items[model->item_count - 1].born == number) {
+		model->item_count--;
+	}
+	for (size_t i = 0; i < model->item_count; i++) {
+		if (model->items[i].died == number) {
+			model->items[i].died = MODEL_FOR_EVER;
+		}
+	}
+}
+
 void model_bring(struct model *model, const struct model_item *item)
 {
 	model->items = power_grow(

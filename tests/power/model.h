@@ -68,6 +68,8 @@ struct model_op {
 	size_t begins; /* the record's entries before it, and after it was reported */
 	size_t ends;
 	uint64_t sums[MODEL_PLACES]; /* the states after it */
+	bool doubtful;               /* it failed, but a crash may bring it */
+	uint64_t doubt;              /* the state of its place then */
 };
 
 struct model {
@@ -89,6 +91,10 @@ uint32_t model_number(struct model *model);
 void model_op_begin(
 	struct model *model, enum model_place place, const char *what, bool durable, size_t at);
 void model_op_end(struct model *model, size_t at);
+
+/* Before model_op_end(): it failed, so all that was brought and ended is undone. With
+ * `doubtful` a crash may bring it back, until another operation there succeeds. */
+void model_op_fail(struct model *model, bool doubtful);
 
 void model_bring(struct model *model, const struct model_item *item);
 void model_end(struct model *model, size_t index);

@@ -192,6 +192,11 @@ void record_flush(struct record *record, uint32_t inode)
 	add_entry(record, RECORD_FLUSHED)->inode = inode;
 }
 
+void record_fail_flush(struct record *record, uint32_t inode)
+{
+	add_entry(record, RECORD_FLUSH_FAILED)->inode = inode;
+}
+
 static bool is_left_out(const char *name)
 {
 	static const char *const tails[] = {"-lock", "-wake", "-orchestrator", "-shm"};

@@ -22,6 +22,7 @@ enum record_what {
 	RECORD_WRITTEN,       /* `bytes` at `offset` of `inode` */
 	RECORD_CUT,           /* `inode` has `offset` bytes */
 	RECORD_FLUSHED,       /* `inode`: contents and size are durable */
+	RECORD_FLUSH_FAILED,  /* `inode`: what was not flushed never will be */
 	RECORD_FOLDER_FLUSHED /* `name`, a folder: the names in it are durable */
 };
 
@@ -82,6 +83,10 @@ void record_write(
 	struct record *record, uint32_t inode, int64_t offset, const void *bytes, size_t len);
 void record_cut(struct record *record, uint32_t inode, int64_t len);
 void record_flush(struct record *record, uint32_t inode);
+
+/* As Linux does it when a disk refuses: the pages count as written from then on. They
+ * are seen as long as the machine runs, and later flushes pass them over. */
+void record_fail_flush(struct record *record, uint32_t inode);
 
 /* `path` is a folder; one that is elsewhere is passed over. */
 void record_flush_folder(struct record *record, const char *path);

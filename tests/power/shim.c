@@ -59,10 +59,32 @@ static int read_file(sqlite3_file *file, void *to, int len, sqlite3_int64 offset
 	return mine(file)->real->pMethods->xRead(mine(file)->real, to, len, offset);
 }
 
+/* Is it the turn of this flush or write? */
+static bool is_in_trouble(const struct shim_file *file, bool flushing)
+{
+	struct shim *shim = file->shim;
+
+	if (!record_of(file) || shim->trouble == SHIM_WELL ||
+		flushing != (shim->trouble == SHIM_FLUSH_FAILS)) {
+		return false;
+	}
+	if (shim->trouble_in > 0) {
+		shim->trouble_in--;
+		return false;
+	}
+	shim->troubles++;
+	return true;
+}
+
 static int write_file(sqlite3_file *file, const void *from, int len, sqlite3_int64 offset)
 {
 	struct record *record = record_of(mine(file));
 
+	if (is_in_trouble(mine(file), false)) {
+		errno = mine(file)->shim->trouble == SHIM_DISK_FULL ? ENOSPC : EIO;
+		return mine(file)->shim->trouble == SHIM_DISK_FULL ? SQLITE_FULL
+								   : SQLITE_IOERR_WRITE;
+	}
 	if (record) {
 		record_write(record, mine(file)->inode, offset, from, (size_t)len);
 	}
@@ -86,6 +108,12 @@ static int flush_file(sqlite3_file *file, int flags)
 	if ((mine(file)->kind & mine(file)->shim->lose) &&
 		!(mine(file)->kind == SHIM_LOSE_WAL && mine(file)->shim->in_checkpoint)) {
 		return SQLITE_OK;
+	}
+	if (is_in_trouble(mine(file), true)) {
+		mine(file)->shim->trouble = SHIM_WELL;
+		record_fail_flush(record, mine(file)->inode);
+		errno = EIO;
+		return SQLITE_IOERR_FSYNC;
 	}
 	if (record) {
 		record_flush(record, mine(file)->inode);

@@ -31,11 +31,23 @@ enum {
 	SHIM_LOSE_FOLDERS = 1 << 3
 };
 
+/* A disk that is in trouble for a while: the operation's next flush fails, or its next
+ * writes do. */
+enum shim_trouble {
+	SHIM_WELL,
+	SHIM_FLUSH_FAILS, /* once, and what was to be flushed is lost; see record.h */
+	SHIM_WRITE_FAILS, /* I/O error */
+	SHIM_DISK_FULL
+};
+
 /* What the shim does now. */
 struct shim {
 	struct record *record; /* NULL: nothing is written down */
 	uint32_t lose;
 	bool in_checkpoint;
+	enum shim_trouble trouble;
+	uint32_t trouble_in;  /* so many flushes or writes before it */
+	uint32_t troubles;    /* that came */
 	struct chance chance; /* what SQLite draws */
 	sqlite3_vfs vfs;      /* shim.c's, like what follows */
 	sqlite3_vfs *real;

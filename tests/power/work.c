@@ -29,6 +29,39 @@ void work_op_end(struct work *work)
 	work->piece_count = 0;
 }
 
+void work_risk(struct work *work)
+{
+	struct shim *shim = &work->rig->shim;
+
+	shim->troubles = 0;
+	if (work->troubled && !work->doubt[MODEL_STORE] && !work->doubt[MODEL_QUEUE] &&
+		chance_percent(&work->chance, 15)) {
+		shim->trouble = chance_between(&work->chance, SHIM_FLUSH_FAILS, SHIM_DISK_FULL);
+		shim->trouble_in =
+			chance_below(&work->chance, shim->trouble == SHIM_FLUSH_FAILS ? 2 : 12);
+	}
+}
+
+bool work_failed(
+	struct work *work, swm_status status, const struct swm_error *err, const char *what)
+{
+	struct shim *shim = &work->rig->shim;
+
+	shim->trouble = SHIM_WELL;
+	if (shim->troubles == 0) {
+		work_must(status, err, what);
+	}
+	work->failures += status != SWM_OK;
+	return status != SWM_OK;
+}
+
+void work_undo(struct work *work, swm_status status)
+{
+	model_op_fail(work->model, status == SWM_E_INDOUBT);
+	work->doubt[work->model->ops[work->model->op_count - 1].place] =
+		status == SWM_E_INDOUBT;
+}
+
 void *work_alloc(struct work *work, size_t count, size_t size)
 {
 	work->pieces = power_grow(
@@ -116,9 +149,29 @@ static void let_leases_end(struct work *work)
 	work_consumers_open(work);
 }
 
+/* What is in doubt comes back when SQLite reads the WAL anew, as long as nothing is written
+ * behind it; and then the model would have to know. So something is. */
+static bool end_doubt(struct work *work)
+{
+	bool store = work->doubt[MODEL_STORE], queue = work->doubt[MODEL_QUEUE];
+
+	if (store) {
+		work_store_write(work);
+	}
+	if (queue) {
+		work_queue_write(work);
+	}
+	work->doubt[MODEL_STORE] = false;
+	work->doubt[MODEL_QUEUE] = false;
+	return store || queue;
+}
+
 void work_step(struct work *work)
 {
 	work->rig->now_ms += chance_between(&work->chance, 1, 50);
+	if (end_doubt(work)) {
+		return;
+	}
 	if (chance_percent(&work->chance, 3)) {
 		let_leases_end(work);
 	} else if (chance_percent(&work->chance, 50)) {

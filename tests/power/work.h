@@ -7,7 +7,8 @@
  * and that, as the seed has it, through the ports, and tells the model.
  *
  * Every operation is one transaction at most, so that a state between two operations is
- * never a right one. Nothing fails here: a status that is not expected ends the program.
+ * never a right one. Nothing fails but what a disk in trouble makes fail: any other
+ * status that is not expected ends the program.
  *
  * Concurrency: one thread.
  */
@@ -35,7 +36,10 @@ struct work {
 	struct record *record;
 	const char *folder;
 	struct chance chance;
-	bool large; /* bodies so large that the files' own checkpoints come */
+	bool large;               /* bodies so large that the files' own checkpoints come */
+	bool troubled;            /* the disk fails at times; see shim.h */
+	uint64_t failures;        /* that it caused */
+	bool doubt[MODEL_PLACES]; /* the last operation there may come back */
 	struct rig_store store;
 	struct swm_session *sessions[WORK_SESSIONS];
 	struct rig_queue queue;
@@ -65,6 +69,14 @@ void work_op_end(struct work *work);
 /* Ends the program when the status is not SWM_OK. */
 void work_must(swm_status status, const struct swm_error *err, const char *what);
 
+/* Around a call that a disk in trouble may make fail. Returns whether it did, of which
+ * `status` must tell; and then the operation is undone in the model, once all that it
+ * would have done stands there. */
+void work_risk(struct work *work);
+bool work_failed(
+	struct work *work, swm_status status, const struct swm_error *err, const char *what);
+void work_undo(struct work *work, swm_status status);
+
 /* Zeroed, until the operation ends. */
 void *work_alloc(struct work *work, size_t count, size_t size);
 
@@ -84,9 +96,11 @@ void work_visit(struct work *work, const char *file);
 
 void work_store_open(struct work *work);
 void work_store_step(struct work *work);
+void work_store_write(struct work *work);
 void work_store_close(struct work *work);
 void work_queue_open(struct work *work);
 void work_queue_step(struct work *work);
+void work_queue_write(struct work *work);
 void work_queue_close(struct work *work);
 void work_consumers_open(struct work *work);
 void work_consumers_close(struct work *work);

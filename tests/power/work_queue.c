@@ -46,13 +46,18 @@ void work_consumers_open(struct work *work)
 	}
 }
 
+static void close_consumer(struct work *work, uint32_t at)
+{
+	work_op_begin(work, MODEL_QUEUE, "consumer_close", false);
+	work->rig->queue->consumer_close(work->consumers[at]);
+	work->consumers[at] = NULL;
+	work_op_end(work);
+}
+
 void work_consumers_close(struct work *work)
 {
-	for (size_t i = 0; i < WORK_CONSUMERS; i++) {
-		work_op_begin(work, MODEL_QUEUE, "consumer_close", false);
-		work->rig->queue->consumer_close(work->consumers[i]);
-		work->consumers[i] = NULL;
-		work_op_end(work);
+	for (uint32_t i = 0; i < WORK_CONSUMERS; i++) {
+		close_consumer(work, i);
 	}
 	work->out_count = 0;
 }
@@ -85,6 +90,14 @@ void work_queue_close(struct work *work)
 	rig_queue_close(work->rig, &work->queue);
 }
 
+static void reopen_publisher(struct work *work)
+{
+	work_op_begin(work, MODEL_QUEUE, "publisher_open", false);
+	work->rig->queue->publisher_close(work->publisher);
+	open_publisher(work);
+	work_op_end(work);
+}
+
 static void publish(struct work *work)
 {
 	struct swm_message messages[MESSAGES_MAX];
@@ -115,14 +128,39 @@ static void publish(struct work *work)
 				message->header_count)};
 		items[i].hash = hash_message(items[i].fixed, 1);
 	}
-	work_must(work->rig->queue->publisher_publish(
-			  work->publisher, messages, count, PUBLISH_TIMEOUT_MS, results, &err),
-		&err, "publish");
+	work_risk(work);
+	swm_status status = work->rig->queue->publisher_publish(
+		work->publisher, messages, count, PUBLISH_TIMEOUT_MS, results, &err);
+	bool failed = work_failed(work, status, &err, "publish");
 	for (size_t i = 0; i < count; i++) {
 		bring_queue(work, items[i].of);
 		model_bring(work->model, &items[i]);
 	}
+	if (failed) {
+		work_undo(work, status);
+	}
 	work_op_end(work);
+	if (status == SWM_E_UNAVAILABLE) {
+		reopen_publisher(work);
+	}
+}
+
+/* A consumer that failed so is only good for being closed. */
+static void reopen_after(struct work *work, uint32_t consumer, swm_status status)
+{
+	size_t kept = 0;
+
+	if (status != SWM_E_UNAVAILABLE) {
+		return;
+	}
+	for (size_t i = 0; i < work->out_count; i++) {
+		if (work->out[i].consumer != consumer) {
+			work->out[kept++] = work->out[i];
+		}
+	}
+	work->out_count = kept;
+	close_consumer(work, consumer);
+	open_consumer(work, consumer);
 }
 
 static void receive(struct work *work)
@@ -136,10 +174,12 @@ static void receive(struct work *work)
 		return;
 	}
 	work_op_begin(work, MODEL_QUEUE, "receive", false);
+	work_risk(work);
 	swm_status status = work->rig->queue->consumer_receive(work->consumers[consumer], 0,
 		deliveries, chance_between(&work->chance, 1, MESSAGES_MAX), &count, &err);
-	work_must(status == SWM_E_TIMEOUT ? SWM_OK : status, &err, "receive");
-	for (size_t i = 0; i < count; i++) {
+	status = status == SWM_E_TIMEOUT ? SWM_OK : status;
+	bool failed = work_failed(work, status, &err, "receive");
+	for (size_t i = 0; i < count && !failed; i++) {
 		uint32_t number = work_number_of(deliveries[i].id);
 		size_t index = model_find(work->model, MODEL_MESSAGE, number);
 
@@ -158,6 +198,7 @@ static void receive(struct work *work)
 			(struct work_out){deliveries[i].token, number, consumer};
 	}
 	work_op_end(work);
+	reopen_after(work, consumer, status);
 }
 
 /* Settles some of what one consumer has. */
@@ -168,8 +209,10 @@ static void settle(struct work *work)
 	struct chance *chance = &work->chance;
 	struct swm_error err = {0};
 	uint32_t percent = chance_percent(chance, 50) ? 100 : 50;
-	size_t count = 0, kept = 0;
+	size_t count = 0, kept = 0, before = work->out_count;
+	struct work_out out_before[WORK_OUT_MAX];
 
+	memcpy(out_before, work->out, sizeof(out_before));
 	work_op_begin(work, MODEL_QUEUE, "settle", false);
 	for (size_t i = 0; i < work->out_count; i++) {
 		const struct work_out out = work->out[i];
@@ -193,10 +236,16 @@ static void settle(struct work *work)
 		items[count++] = item;
 	}
 	work->out_count = kept;
-	work_must(work->rig->queue->consumer_settle(
-			  work->consumers[consumer], items, count, &err),
-		&err, "settle");
+	work_risk(work);
+	swm_status status = work->rig->queue->consumer_settle(
+		work->consumers[consumer], items, count, &err);
+	if (work_failed(work, status, &err, "settle")) {
+		work_undo(work, status);
+		memcpy(work->out, out_before, sizeof(out_before));
+		work->out_count = before;
+	}
 	work_op_end(work);
+	reopen_after(work, consumer, status);
 }
 
 static void prepare(struct work *work)
@@ -213,12 +262,9 @@ static void prepare(struct work *work)
 	work_op_end(work);
 }
 
-static void reopen_publisher(struct work *work)
+void work_queue_write(struct work *work)
 {
-	work_op_begin(work, MODEL_QUEUE, "publisher_open", false);
-	work->rig->queue->publisher_close(work->publisher);
-	open_publisher(work);
-	work_op_end(work);
+	publish(work);
 }
 
 void work_queue_step(struct work *work)

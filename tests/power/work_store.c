@@ -41,6 +41,15 @@ static void close_sessions(struct work *work)
 	}
 }
 
+/* A session that failed so is only good for being closed. */
+static void reopen_after(struct work *work, swm_status status)
+{
+	if (status == SWM_E_UNAVAILABLE) {
+		close_sessions(work);
+		open_sessions(work);
+	}
+}
+
 static void open_store(struct work *work)
 {
 	struct swm_error err = {0};
@@ -386,17 +395,23 @@ static void commit(struct work *work)
 		wanted[i] = planned->items[i].result;
 	}
 	work_op_begin(work, MODEL_STORE, "commit", true);
+	work_risk(work);
 	swm_status status = work->rig->store->commit(any_session(work), OWNER, LEASE_MS,
 		planned->items, planned->count, planned->marks, planned->mark_count, &err);
-	work_must(status == SWM_E_CONFLICT ? SWM_OK : status, &err, "commit");
-	for (size_t i = 0; i < planned->count; i++) {
+	status = status == SWM_E_CONFLICT ? SWM_OK : status;
+	bool failed = work_failed(work, status, &err, "commit");
+	for (size_t i = 0; i < planned->count && !failed; i++) {
 		if (planned->items[i].result != wanted[i]) {
 			power_die("commit: item %zu is %d, not %d", i, planned->items[i].result,
 				wanted[i]);
 		}
 	}
 	apply(planned);
+	if (failed) {
+		work_undo(work, status);
+	}
 	work_op_end(work);
+	reopen_after(work, status);
 }
 
 static void put_rows(struct work *work)
@@ -410,12 +425,17 @@ static void put_rows(struct work *work)
 		draw_row(work, 0, &rows[i], &items[i]);
 	}
 	work_op_begin(work, MODEL_STORE, "outbox_put", true);
-	work_must(work->rig->store->outbox_put(any_session(work), rows, count, &err), &err,
-		"outbox_put");
+	work_risk(work);
+	swm_status status = work->rig->store->outbox_put(any_session(work), rows, count, &err);
+	bool failed = work_failed(work, status, &err, "outbox_put");
 	for (size_t i = 0; i < count; i++) {
 		model_bring(work->model, &items[i]);
 	}
+	if (failed) {
+		work_undo(work, status);
+	}
 	work_op_end(work);
+	reopen_after(work, status);
 }
 
 static void claim(struct work *work)
@@ -522,8 +542,16 @@ static void maintain(struct work *work)
 	struct swm_error err = {0};
 
 	work_op_begin(work, MODEL_STORE, "maintain", false);
-	work_must(work->rig->store->maintain(any_session(work), 100, &err), &err, "maintain");
+	work_risk(work);
+	swm_status status = work->rig->store->maintain(any_session(work), 100, &err);
+	(void)work_failed(work, status, &err, "maintain");
 	work_op_end(work);
+	reopen_after(work, status);
+}
+
+void work_store_write(struct work *work)
+{
+	put_template(work);
 }
 
 void work_store_step(struct work *work)
