@@ -12,79 +12,7 @@
 #include "rows.h"
 
 #include "status.h"
-
-#include <string.h>
-
-static swm_status check_item(const struct swm_commit *item, struct swm_error *err)
-{
-	const struct swm_instance_row *next = &item->next;
-	swm_status status = SWM_OK;
-
-	if (!next->id.ptr || next->id.len == 0 || next->id.len > STORE_INSTANCE_ID_MAX) {
-		return swm_fail(err, SWM_E_INVALID, 0, "an instance's id has 1 to %d bytes",
-			STORE_INSTANCE_ID_MAX);
-	}
-	if (item->expected_version < 0 || next->version - 1 != item->expected_version) {
-		return swm_fail(err, SWM_E_INVALID, 0,
-			"version %lld does not follow the expected %lld",
-			(long long)next->version, (long long)item->expected_version);
-	}
-	if (next->status < 1 || next->status > 31) {
-		return swm_fail(err, SWM_E_INVALID, 0, "an instance's status is 1 to 31");
-	}
-	for (size_t i = 0; i < item->event_count; i++) {
-		if (!item->events[i].id.ptr || item->events[i].id.len == 0) {
-			return swm_fail(err, SWM_E_INVALID, 0, "an event without an id");
-		}
-	}
-	for (size_t i = 0; i < item->outbox_count && status == SWM_OK; i++) {
-		status = store_outbox_check(&item->outbox[i], err);
-	}
-	return status;
-}
-
-static swm_status check_call(int64_t lease_ms, const struct swm_commit *items, size_t count,
-	const struct swm_outbox_mark *marks, size_t mark_count, struct swm_error *err)
-{
-	if (lease_ms < 0) {
-		return swm_fail(err, SWM_E_INVALID, 0, "a lease of negative length");
-	}
-	for (size_t i = 0; i < count; i++) {
-		swm_status status = check_item(&items[i], err);
-
-		if (status != SWM_OK) {
-			return status;
-		}
-	}
-	for (size_t i = 0; i < mark_count; i++) {
-		if (!marks[i].id.ptr || marks[i].delay_ms < 0 ||
-			marks[i].action < SWM_MARK_SENT || marks[i].action > SWM_MARK_DEAD) {
-			return swm_fail(err, SWM_E_INVALID, 0,
-				"a mark needs an id, an action and no negative delay");
-		}
-	}
-	return SWM_OK;
-}
-
-static bool is_too_large(const struct swm_commit *item)
-{
-	const struct swm_instance_row *next = &item->next;
-	size_t bytes = next->body.len + next->workflow.len + next->component.len +
-		       next->business_ref.len + next->template_id.len + next->stage.len +
-		       next->business_status.len;
-
-	for (size_t i = 0; i < item->event_count; i++) {
-		const struct swm_event_row *event = &item->events[i];
-
-		bytes += event->body.len + event->id.len + event->source_id.len +
-			 event->name.len + event->stage.len + event->task.len +
-			 event->reason.len + event->actor.len;
-	}
-	for (size_t i = 0; i < item->outbox_count; i++) {
-		bytes += store_outbox_bytes(&item->outbox[i]);
-	}
-	return bytes > STORE_ITEM_BYTES_MAX;
-}
+#include "store_rules.h"
 
 /* *number stays 0 when there is such an instance already. */
 static swm_status insert_instance(struct swm_session *session,
@@ -221,7 +149,7 @@ static swm_status apply_item(struct swm_session *session, const struct swm_commi
 	int64_t number = 0;
 	swm_status status;
 
-	if (is_too_large(item)) {
+	if (swm_store_item_bytes(item) > STORE_ITEM_BYTES_MAX) {
 		*result = SWM_E_TOO_LARGE;
 		return SWM_OK;
 	}
@@ -292,7 +220,8 @@ swm_status store_commit(struct swm_session *session, struct swm_str owner, int64
 	struct swm_commit *items, size_t count, const struct swm_outbox_mark *marks,
 	size_t mark_count, struct swm_error *err)
 {
-	swm_status status = check_call(lease_ms, items, count, marks, mark_count, err);
+	swm_status status =
+		swm_store_check_commit(lease_ms, items, count, marks, mark_count, err);
 
 	if (status != SWM_OK || count + mark_count == 0) {
 		return status;

@@ -11,59 +11,23 @@
 #include "rows.h"
 
 #include "status.h"
-
-#include <stddef.h>
-#include <string.h>
-
-static swm_status bad_page(struct swm_error *err)
-{
-	return swm_fail(err, SWM_E_INVALID, 0, "`after` is not where a page ended");
-}
-
-/* "CREATED_MS:ID", as STMT_INSTANCE_LIST makes it. */
-static bool parse_instance_page(struct swm_str after, int64_t *created_ms, struct swm_str *id)
-{
-	*created_ms = INT64_MAX;
-	*id = (struct swm_str){NULL, 0};
-	if (!after.ptr) {
-		return true;
-	}
-	const char *colon = memchr(after.ptr, ':', after.len);
-	if (!colon) {
-		return false;
-	}
-	size_t digits = (size_t)(colon - after.ptr);
-	*id = (struct swm_str){colon + 1, after.len - digits - 1};
-	return parse_number((struct swm_str){after.ptr, digits}, created_ms);
-}
-
-/* The filter as this plugin knows it: members that the caller lacks are absent. */
-static struct swm_instance_filter filter_of(const struct swm_instance_filter *given)
-{
-	struct swm_instance_filter filter = {0};
-
-	if (given) {
-		memcpy(&filter, given,
-			given->size < sizeof(filter) ? given->size : sizeof(filter));
-	}
-	return filter;
-}
+#include "store_rules.h"
 
 swm_status store_instance_list(struct swm_session *session,
 	const struct swm_instance_filter *filter, const struct swm_page *page,
 	struct swm_set *out, struct swm_error *err)
 {
-	const struct swm_instance_filter wanted = filter_of(filter);
+	const struct swm_instance_filter wanted = swm_store_filter(filter);
 	struct params params = params_of(session, STMT_INSTANCE_LIST);
 	struct swm_str after_id;
 	int64_t after_ms;
-	swm_status status = page_check(page, err);
+	swm_status status = swm_store_check_page(page, err);
 
 	if (status != SWM_OK) {
 		return status;
 	}
-	if (!parse_instance_page(page->after, &after_ms, &after_id)) {
-		return bad_page(err);
+	if (!swm_store_instance_token(page->after, &after_ms, &after_id)) {
+		return swm_store_bad_token(err);
 	}
 	put_int(&params, after_ms);
 	put_text(&params, after_id);
@@ -85,13 +49,13 @@ swm_status store_event_list(struct swm_session *session, struct swm_str id,
 {
 	struct params params = params_of(session, STMT_EVENT_LIST);
 	int64_t after = 0;
-	swm_status status = page_check(page, err);
+	swm_status status = swm_store_check_page(page, err);
 
 	if (status != SWM_OK) {
 		return status;
 	}
-	if (page->after.ptr && !parse_number(page->after, &after)) {
-		return bad_page(err);
+	if (page->after.ptr && !swm_store_number(page->after, &after)) {
+		return swm_store_bad_token(err);
 	}
 	put_text(&params, id);
 	put_int(&params, after);
@@ -106,13 +70,13 @@ swm_status store_outbox_list(struct swm_session *session, bool dead_only,
 	struct params params =
 		params_of(session, dead_only ? STMT_OUTBOX_LIST_DEAD : STMT_OUTBOX_LIST);
 	int64_t after = 0;
-	swm_status status = page_check(page, err);
+	swm_status status = swm_store_check_page(page, err);
 
 	if (status != SWM_OK) {
 		return status;
 	}
-	if (page->after.ptr && !parse_number(page->after, &after)) {
-		return bad_page(err);
+	if (page->after.ptr && !swm_store_number(page->after, &after)) {
+		return swm_store_bad_token(err);
 	}
 	put_int(&params, after);
 	put_int(&params, (int64_t)page->limit + 1);

@@ -14,33 +14,9 @@
 #include "rows.h"
 
 #include "status.h"
+#include "store_rules.h"
 
 #include <string.h>
-
-swm_status store_outbox_check(const struct swm_outbox_row *row, struct swm_error *err)
-{
-	if (!row->id.ptr || row->id.len == 0 || row->id.len > STORE_OUTBOX_ID_MAX) {
-		return swm_fail(err, SWM_E_INVALID, 0, "an outbox row's id has 1 to %d bytes",
-			STORE_OUTBOX_ID_MAX);
-	}
-	if (row->delay_ms < 0 || row->state > SWM_OUTBOX_DEAD) {
-		return swm_fail(err, SWM_E_INVALID, 0,
-			"outbox row %.*s: a negative delay or an unknown state",
-			(int)row->id.len, row->id.ptr);
-	}
-	return SWM_OK;
-}
-
-size_t store_outbox_bytes(const struct swm_outbox_row *row)
-{
-	size_t bytes = row->body.len + row->id.len + row->instance_id.len +
-		       row->destination.len + row->key.len + row->reason.len;
-
-	for (size_t i = 0; i < row->header_count; i++) {
-		bytes += row->headers[i].name.len + row->headers[i].value.len;
-	}
-	return bytes;
-}
 
 swm_status store_outbox_insert(struct swm_session *session, enum store_statement statement,
 	struct swm_str instance_id, const struct swm_outbox_row *row,
@@ -116,8 +92,8 @@ swm_status store_outbox_put(struct swm_session *session, const struct swm_outbox
 	swm_status status = SWM_OK;
 
 	for (size_t i = 0; i < count && status == SWM_OK; i++) {
-		status = store_outbox_check(&rows[i], err);
-		if (status == SWM_OK && store_outbox_bytes(&rows[i]) > STORE_ITEM_BYTES_MAX) {
+		status = swm_store_check_row(&rows[i], err);
+		if (status == SWM_OK && swm_store_row_bytes(&rows[i]) > STORE_ITEM_BYTES_MAX) {
 			status = swm_fail(err, SWM_E_TOO_LARGE, 0,
 				"outbox row %.*s is larger than %d bytes", (int)rows[i].id.len,
 				rows[i].id.ptr, STORE_ITEM_BYTES_MAX);
@@ -295,8 +271,8 @@ swm_status store_outbox_claim(struct swm_session *session, struct swm_str owner,
 	if (!owner.ptr || lease_ms < 0) {
 		return swm_fail(err, SWM_E_INVALID, 0, "a claim needs an owner and a lease");
 	}
-	if (limit > STORE_PAGE_MAX) {
-		limit = STORE_PAGE_MAX;
+	if (limit > SWM_STORE_PAGE_MAX) {
+		limit = SWM_STORE_PAGE_MAX;
 	}
 	if (!store_scratch_reserve(&session->results, limit * sizeof(int64_t))) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");

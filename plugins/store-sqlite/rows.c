@@ -5,10 +5,7 @@
 #include "rows.h"
 
 #include "status.h"
-
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
+#include "store_rules.h"
 
 struct params params_of(struct swm_session *session, enum store_statement statement)
 {
@@ -208,104 +205,41 @@ void take_template(struct columns *columns, void *item)
 	row->body = take_bytes(columns);
 }
 
-enum {
-	HEADER_PREFIX_BYTES = 8 /* two lengths of 32 bits */
-};
-
-static void write_u32(unsigned char *at, size_t value)
-{
-	for (int i = 0; i < 4; i++) {
-		at[i] = (unsigned char)(value >> (8 * i));
-	}
-}
-
-static size_t read_u32(const char *at)
-{
-	const unsigned char *bytes = (const unsigned char *)at;
-
-	return bytes[0] | (size_t)bytes[1] << 8 | (size_t)bytes[2] << 16 |
-	       (size_t)bytes[3] << 24;
-}
-
 swm_status pack_headers(struct swm_session *session, const struct swm_header *headers,
 	size_t count, struct swm_str *out, struct swm_error *err)
 {
-	size_t bytes = 0;
+	size_t bytes = swm_store_headers_bytes(headers, count);
 
 	*out = (struct swm_str){NULL, 0};
 	if (count == 0) {
 		return SWM_OK;
 	}
-	/* No overflow: rows are checked against STORE_ITEM_BYTES_MAX before. */
-	for (size_t i = 0; i < count; i++) {
-		bytes += HEADER_PREFIX_BYTES + headers[i].name.len + headers[i].value.len;
-	}
 	if (!store_scratch_reserve(&session->headers, bytes)) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	}
-	unsigned char *at = session->headers.ptr;
-	for (size_t i = 0; i < count; i++) {
-		struct swm_str name = headers[i].name, value = headers[i].value;
-
-		write_u32(at, name.len);
-		write_u32(at + 4, value.len);
-		at += HEADER_PREFIX_BYTES;
-		if (name.len > 0) {
-			memcpy(at, name.ptr, name.len);
-		}
-		at += name.len;
-		if (value.len > 0) {
-			memcpy(at, value.ptr, value.len);
-		}
-		at += value.len;
-	}
+	swm_store_headers_pack(headers, count, session->headers.ptr);
 	*out = (struct swm_str){session->headers.ptr, bytes};
 	return SWM_OK;
 }
 
-/* Cuts the first header off `rest`; false when that is not what pack_headers made. */
-static bool cut_header(struct swm_str *rest, struct swm_header *header)
-{
-	if (rest->len < HEADER_PREFIX_BYTES) {
-		return false;
-	}
-	size_t name = read_u32(rest->ptr), value = read_u32(rest->ptr + 4);
-	size_t room = rest->len - HEADER_PREFIX_BYTES;
-	if (name > room || value > room - name) {
-		return false;
-	}
-	const char *at = rest->ptr + HEADER_PREFIX_BYTES;
-	header->name = (struct swm_str){at, name};
-	header->value = (struct swm_str){at + name, value};
-	rest->ptr = at + name + value;
-	rest->len = room - name - value;
-	return true;
-}
-
 static void take_headers(struct columns *columns, struct swm_outbox_row *row)
 {
-	struct swm_str packed = take_bytes(columns), rest = packed;
-	struct swm_header header;
+	struct swm_str packed = take_bytes(columns);
 	size_t count = 0;
 
 	if (!packed.ptr || columns->status != SWM_OK) {
 		return;
 	}
-	for (; rest.len > 0; count++) {
-		if (!cut_header(&rest, &header)) {
-			columns->status = SWM_E_CORRUPT;
-			return;
-		}
+	if (!swm_store_headers_count(packed, &count)) {
+		columns->status = SWM_E_CORRUPT;
+		return;
 	}
 	struct swm_header *headers = arena_alloc(columns->arena, count * sizeof(*headers));
 	if (!headers) {
 		columns->status = SWM_E_NOMEM;
 		return;
 	}
-	rest = packed;
-	for (size_t i = 0; i < count; i++) {
-		cut_header(&rest, &headers[i]);
-	}
+	swm_store_headers_unpack(packed, headers, count);
 	row->headers = headers;
 	row->header_count = count;
 }
@@ -387,33 +321,4 @@ swm_status take_page(struct params *params, uint32_t limit, take_row_fn take, si
 		out->next = next;
 	}
 	return SWM_OK;
-}
-
-swm_status page_check(const struct swm_page *page, struct swm_error *err)
-{
-	if (page && page->limit >= 1 && page->limit <= STORE_PAGE_MAX) {
-		return SWM_OK;
-	}
-	return swm_fail(err, SWM_E_INVALID, 0, "a page holds 1 to %d items", STORE_PAGE_MAX);
-}
-
-bool parse_number(struct swm_str text, int64_t *out)
-{
-	int64_t value = 0;
-
-	if (text.len == 0) {
-		return false;
-	}
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] < '0' || text.ptr[i] > '9') {
-			return false;
-		}
-		int digit = text.ptr[i] - '0';
-		if (value > (INT64_MAX - digit) / 10) {
-			return false;
-		}
-		value = value * 10 + digit;
-	}
-	*out = value;
-	return true;
 }

@@ -85,8 +85,7 @@ void take_outbox(struct columns *columns, void *item);
 	"id, workflow, component, author, comment, sha256, version, created_ms, body"
 void take_template(struct columns *columns, void *item);
 
-/* Packs headers into the session's scratch: for each the lengths of name and value
- * (32 bits, little-endian) and their bytes. None: absent. */
+/* Packs headers, as store_rules.h has it, into the session's scratch. None: absent. */
 swm_status pack_headers(struct swm_session *session, const struct swm_header *headers,
 	size_t count, struct swm_str *out, struct swm_error *err);
 
@@ -95,11 +94,5 @@ swm_status pack_headers(struct swm_session *session, const struct swm_header *he
  * the next page begins, as an integer, or text, and becomes set.next. */
 swm_status take_page(struct params *params, uint32_t limit, take_row_fn take, size_t item_bytes,
 	const char *what, struct swm_set *out, struct swm_error *err);
-
-/* SWM_E_INVALID unless the page is one to ask for. */
-swm_status page_check(const struct swm_page *page, struct swm_error *err);
-
-/* Reads all of `text` as a number that is not negative; false when it is none. */
-bool parse_number(struct swm_str text, int64_t *out);
 
 #endif

@@ -27,11 +27,6 @@ enum {
 	STORE_SCHEMA_VERSION = 1,
 	STORE_APPLICATION_ID = 0x73776d53, /* "swmS" */
 
-	/* Limits of the port, see swm/store.h. */
-	STORE_INSTANCE_ID_MAX = 512,
-	STORE_OUTBOX_ID_MAX = 64,
-	STORE_PAGE_MAX = 1000,
-
 	/* The bytes that one commit item or row may hold. Memory for it is needed a few
 	 * times over (WAL, page cache, sets), and SQLite itself ends at 1 GB. */
 	STORE_ITEM_BYTES_MAX = 64 * 1024 * 1024,
@@ -170,12 +165,6 @@ struct store_lease {
 swm_status store_outbox_insert(struct swm_session *session, enum store_statement statement,
 	struct swm_str instance_id, const struct swm_outbox_row *row,
 	const struct store_lease *lease, struct swm_error *err);
-
-/* SWM_E_INVALID when the row breaks the port's rules. */
-swm_status store_outbox_check(const struct swm_outbox_row *row, struct swm_error *err);
-
-/* The bytes that a row takes, for STORE_ITEM_BYTES_MAX. */
-size_t store_outbox_bytes(const struct swm_outbox_row *row);
 
 /* Within a write transaction: settles one mark. */
 swm_status store_outbox_settle(struct swm_session *session, const struct store_lease *lease,

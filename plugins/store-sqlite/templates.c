@@ -9,6 +9,7 @@
 #include "rows.h"
 
 #include "status.h"
+#include "store_rules.h"
 
 #include <assert.h>
 #include <string.h>
@@ -107,13 +108,13 @@ swm_status store_template_list(struct swm_session *session, struct swm_str compo
 	struct params params =
 		params_of(session, component.ptr ? STMT_TEMPLATE_LIST_OF : STMT_TEMPLATE_LIST);
 	int64_t after = 0;
-	swm_status status = page_check(page, err);
+	swm_status status = swm_store_check_page(page, err);
 
 	if (status != SWM_OK) {
 		return status;
 	}
-	if (page->after.ptr && !parse_number(page->after, &after)) {
-		return swm_fail(err, SWM_E_INVALID, 0, "`after` is not where a page ended");
+	if (page->after.ptr && !swm_store_number(page->after, &after)) {
+		return swm_store_bad_token(err);
 	}
 	put_int(&params, after);
 	put_int(&params, (int64_t)page->limit + 1);
