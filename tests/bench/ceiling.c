@@ -8,6 +8,7 @@
 #include "ceiling.h"
 
 #include "count.h"
+#include "workload.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -25,23 +26,6 @@
 
 /* When the plugins checkpoint, pages of the WAL. */
 #define CHECKPOINT_PAGES 4000
-
-#define EVENTS 6
-
-/* How many StartTasks each event of the pizza workflow brings about. */
-static const int tasks_of[EVENTS] = {1, 2, 0, 1, 1, 0};
-
-/* Bytes of the bodies, as long as the real ones. */
-static const char message_body[] =
-	"{\"business_ref_no\":\"ORDER-000000001\",\"component_name\":\"ITALIAN\",\"event_"
-	"name\":"
-	"\"TaskCompleted\",\"stage_name\":\"PREPARE\",\"task_name\":\"assign_executive\","
-	"\"task_type\":\"SERVICE\",\"_swm\":{\"message_id\":"
-	"\"0123456789abcdef0123456789abcdef\","
-	"\"attempt\":1,\"template_version\":1}}";
-static const char instance_body[] =
-	"{\"f\":1,\"seq\":4,\"stage\":2,\"bs\":0,\"tasks\":[[2,1,1790000000000],"
-	"[2,1,1790000000000],[1,1,1790000000000],[0],[0]]}";
 
 struct file {
 	sqlite3 *handle;
@@ -68,13 +52,13 @@ struct loop {
 	int64_t outbox_from;  /* rows that the next commit marks as sent */
 	int64_t outbox_next;
 	int64_t rows;
+	unsigned parts;
 };
 
 static void check(int rc, sqlite3 *handle, const char *what)
 {
 	if (rc != SQLITE_OK && rc != SQLITE_DONE) {
-		(void)fprintf(stderr, "ceiling: %s: %s\n", what, sqlite3_errmsg(handle));
-		exit(1);
+		workload_fail(what, sqlite3_errmsg(handle));
 	}
 }
 
@@ -120,7 +104,7 @@ static void bind_body(sqlite3_stmt *stmt, int at, const char *body, size_t len)
 	(void)sqlite3_bind_blob(stmt, at, body, (int)len, SQLITE_STATIC);
 }
 
-static void prepare_all(struct loop *loop)
+static void prepare_store(struct loop *loop)
 {
 	loop->instance_insert = prepare(&loop->store,
 		"INSERT INTO wf_workflow_instance(id, workflow, component, business_ref, "
@@ -142,6 +126,10 @@ static void prepare_all(struct loop *loop)
 		"'0123456789abcdef', ?2, ?3, 'make_food_queue', ?3, 1790000000000, "
 		"1790000000000, 1790000010000, 0, 0, 1, 1, ?4)");
 	loop->outbox_delete = prepare(&loop->store, "DELETE FROM wf_outbox WHERE id = ?1");
+}
+
+static void prepare_queue(struct loop *loop)
+{
 	loop->message_insert = prepare(&loop->publish,
 		"INSERT INTO message(id, message_id, key, headers, body) "
 		"VALUES(?1, ?2, ?3, NULL, ?4)");
@@ -164,18 +152,11 @@ static void close_all(struct loop *loop)
 		loop->store.handle, loop->publish.handle, loop->settle.handle};
 	for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
 		for (sqlite3_stmt *stmt;
-			(stmt = sqlite3_next_stmt(handles[i], NULL)) != NULL;) {
+			handles[i] && (stmt = sqlite3_next_stmt(handles[i], NULL)) != NULL;) {
 			(void)sqlite3_finalize(stmt);
 		}
 		(void)sqlite3_close(handles[i]);
 	}
-}
-
-/* As even as the digits of a hash, so that index pages are hit as with real ids. */
-static void write_id(char out[33], int64_t number)
-{
-	uint64_t mixed = (uint64_t)number * UINT64_C(0x9e3779b97f4a7c15);
-	(void)snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, mixed, (uint64_t)number);
 }
 
 /* Publishes `count` messages; returns the number of the first one in its queue. */
@@ -183,15 +164,18 @@ static int64_t publish(struct loop *loop, int queue, int64_t count)
 {
 	int64_t *published = &loop->published[queue - WORKFLOW_QUEUE];
 	int64_t first = *published + 1;
+	if (!(loop->parts & CEILING_QUEUE)) {
+		return first;
+	}
 	run(loop->publish.begin);
 	for (int64_t i = 0; i < count; i++) {
-		char id[33];
-		write_id(id, ++*published);
+		char id[WORKLOAD_ID_BYTES];
+		workload_id(id, ++*published);
 		(void)sqlite3_bind_int64(loop->message_insert, 1,
 			(int64_t)queue << ROW_NUMBER_BITS | *published);
 		bind_text(loop->message_insert, 2, id);
 		bind_text(loop->message_insert, 3, "ITALIAN/ORDER-000000001");
-		bind_body(loop->message_insert, 4, message_body, sizeof(message_body) - 1);
+		bind_body(loop->message_insert, 4, workload_message, strlen(workload_message));
 		run(loop->message_insert);
 	}
 	(void)sqlite3_bind_int64(loop->published_update, 1, queue);
@@ -205,6 +189,9 @@ static int64_t publish(struct loop *loop, int queue, int64_t count)
 static void receive(struct loop *loop, int queue, int64_t first, int64_t count)
 {
 	int64_t row = (int64_t)queue << ROW_NUMBER_BITS | first;
+	if (!(loop->parts & CEILING_QUEUE)) {
+		return;
+	}
 	run(loop->settle.begin);
 	(void)sqlite3_bind_int64(loop->lease_insert, 1, queue);
 	(void)sqlite3_bind_int64(loop->lease_insert, 2, row);
@@ -220,6 +207,9 @@ static void receive(struct loop *loop, int queue, int64_t first, int64_t count)
 static void settle(struct loop *loop, int queue, int64_t first, int64_t count)
 {
 	int64_t row = (int64_t)queue << ROW_NUMBER_BITS | first;
+	if (!(loop->parts & CEILING_QUEUE)) {
+		return;
+	}
 	run(loop->settle.begin);
 	for (int64_t i = 0; i < count; i++) {
 		(void)sqlite3_bind_int64(loop->lease_delete, 1, queue);
@@ -239,36 +229,38 @@ static void write_instance(struct loop *loop, int event, int64_t instance)
 		(void)snprintf(id, sizeof(id), "ITALIAN/ORDER-%09" PRId64, instance);
 		bind_text(loop->instance_insert, 1, id);
 		bind_text(loop->instance_insert, 2, id + strlen("ITALIAN/"));
-		bind_body(loop->instance_insert, 3, instance_body, sizeof(instance_body) - 1);
+		bind_body(
+			loop->instance_insert, 3, workload_instance, strlen(workload_instance));
 		run(loop->instance_insert);
 	} else {
 		(void)sqlite3_bind_int64(loop->instance_update, 1, instance);
 		(void)sqlite3_bind_int64(loop->instance_update, 2, event + 1);
-		bind_body(loop->instance_update, 3, instance_body, sizeof(instance_body) - 1);
+		bind_body(
+			loop->instance_update, 3, workload_instance, strlen(workload_instance));
 		run(loop->instance_update);
 	}
 }
 
 static void write_event(struct loop *loop, int event, int64_t instance)
 {
-	char id[33];
-	write_id(id, instance * EVENTS + event);
+	char id[WORKLOAD_ID_BYTES];
+	workload_id(id, instance * WORKLOAD_EVENTS + event);
 	(void)sqlite3_bind_int64(loop->event_insert, 1, instance);
 	bind_text(loop->event_insert, 2, id);
 	bind_text(loop->event_insert, 3, id);
 	(void)sqlite3_bind_int64(loop->event_insert, 4, event + 1);
-	bind_body(loop->event_insert, 5, message_body, sizeof(message_body) - 1);
+	bind_body(loop->event_insert, 5, workload_message, strlen(workload_message));
 	run(loop->event_insert);
 }
 
 static void write_outbox(struct loop *loop)
 {
-	char id[33];
-	write_id(id, loop->outbox_next);
+	char id[WORKLOAD_ID_BYTES];
+	workload_id(id, loop->outbox_next);
 	(void)sqlite3_bind_int64(loop->outbox_insert, 1, loop->outbox_next);
 	bind_text(loop->outbox_insert, 2, id);
 	bind_text(loop->outbox_insert, 3, "ITALIAN/ORDER-000000001");
-	bind_body(loop->outbox_insert, 4, message_body, sizeof(message_body) - 1);
+	bind_body(loop->outbox_insert, 4, workload_message, strlen(workload_message));
 	run(loop->outbox_insert);
 	loop->outbox_next++;
 }
@@ -277,8 +269,8 @@ static void write_outbox(struct loop *loop)
 static void delete_sent(struct loop *loop, int64_t until)
 {
 	for (; loop->outbox_from < until; loop->outbox_from++) {
-		char id[33];
-		write_id(id, loop->outbox_from);
+		char id[WORKLOAD_ID_BYTES];
+		workload_id(id, loop->outbox_from);
 		bind_text(loop->outbox_delete, 1, id);
 		run(loop->outbox_delete);
 		loop->rows++;
@@ -288,17 +280,20 @@ static void delete_sent(struct loop *loop, int64_t until)
 static void commit(struct loop *loop, int event, int64_t first, int64_t count)
 {
 	int64_t sent = loop->outbox_next;
+	if (!(loop->parts & CEILING_STORE)) {
+		return;
+	}
 	run(loop->store.begin);
 	for (int64_t i = 0; i < count; i++) {
 		write_instance(loop, event, first + i);
 		write_event(loop, event, first + i);
-		for (int task = 0; task < tasks_of[event]; task++) {
+		for (int task = 0; task < workload_tasks_of[event]; task++) {
 			write_outbox(loop);
 		}
 	}
 	delete_sent(loop, sent);
 	run(loop->store.commit);
-	loop->rows += count * (2 + tasks_of[event]);
+	loop->rows += count * (2 + workload_tasks_of[event]);
 }
 
 /* An agent takes `count` StartTasks and answers; returns the number of the first
@@ -319,31 +314,42 @@ static void step(struct loop *loop, int event, int64_t first, int64_t count, int
 	receive(loop, WORKFLOW_QUEUE, number, count);
 	commit(loop, event, first, count);
 	int64_t tasks = 0;
-	if (tasks_of[event]) {
-		tasks = publish(loop, TASK_QUEUE, count * tasks_of[event]);
+	if (workload_tasks_of[event]) {
+		tasks = publish(loop, TASK_QUEUE, count * workload_tasks_of[event]);
 	}
 	settle(loop, WORKFLOW_QUEUE, number, count);
-	for (int task = 0; task < tasks_of[event]; task++) {
+	for (int task = 0; task < workload_tasks_of[event]; task++) {
 		answers[task] = answer(loop, tasks + task * count, count);
 	}
 }
 
-void ceiling_measure(
-	const char *folder, int64_t instances, int64_t batch, struct ceiling_result *out)
+static void open_parts(struct loop *loop, const char *folder)
 {
-	struct loop loop = {.outbox_from = 1, .outbox_next = 1};
-	open_file(&loop.store, folder, "store.db", true);
-	open_file(&loop.publish, folder, "queue.db", true);
-	open_file(&loop.settle, folder, "queue.db", false);
-	check(sqlite3_exec(loop.publish.handle,
-		      "INSERT INTO queue(id, name) VALUES(1000, 'ceiling'), (1001, 'tasks')",
-		      NULL, NULL, NULL),
-		loop.publish.handle, "queues");
-	prepare_all(&loop);
+	if (loop->parts & CEILING_STORE) {
+		open_file(&loop->store, folder, "store.db", true);
+		prepare_store(loop);
+	}
+	if (loop->parts & CEILING_QUEUE) {
+		open_file(&loop->publish, folder, "queue.db", true);
+		open_file(&loop->settle, folder, "queue.db", false);
+		check(sqlite3_exec(loop->publish.handle,
+			      "INSERT INTO queue(id, name) VALUES(1000, 'ceiling'), "
+			      "(1001, 'tasks')",
+			      NULL, NULL, NULL),
+			loop->publish.handle, "queues");
+		prepare_queue(loop);
+	}
+}
+
+void ceiling_measure(unsigned parts, const char *folder, int64_t instances, int64_t batch,
+	struct ceiling_result *out)
+{
+	struct loop loop = {.outbox_from = 1, .outbox_next = 1, .parts = parts};
+	open_parts(&loop, folder);
 
 	/* For each batch of instances, the first message of each event to come. */
 	int64_t batches = (instances + batch - 1) / batch;
-	int64_t(*messages)[EVENTS] = calloc((size_t)batches, sizeof(*messages));
+	int64_t(*messages)[WORKLOAD_EVENTS] = calloc((size_t)batches, sizeof(*messages));
 	if (!messages) {
 		abort();
 	}
@@ -353,9 +359,9 @@ void ceiling_measure(
 		int64_t count = instances - first + 1 < batch ? instances - first + 1 : batch;
 		messages[at][0] = publish(&loop, WORKFLOW_QUEUE, count);
 	}
-	for (int event = 0; event < EVENTS; event++) {
+	for (int event = 0; event < WORKLOAD_EVENTS; event++) {
 		/* The answers to the tasks of event 0 are event 1, of 1 they are 2 and 3, ... */
-		static const int next_of[EVENTS] = {1, 2, 0, 4, 5, 0};
+		static const int next_of[WORKLOAD_EVENTS] = {1, 2, 0, 4, 5, 0};
 		for (int64_t at = 0; at < batches; at++) {
 			int64_t first = at * batch + 1;
 			int64_t count =
@@ -365,7 +371,7 @@ void ceiling_measure(
 		}
 	}
 	struct count cost = count_since(&before);
-	double events = (double)instances * EVENTS;
+	double events = (double)instances * WORKLOAD_EVENTS;
 	out->events_per_second = events / ((double)cost.wall_ns / 1e9);
 	out->rows_per_event = (double)loop.rows / events;
 	out->syncs = cost.syncs;

@@ -18,9 +18,12 @@ struct ceiling_result {
 	int64_t syncs;
 };
 
-/* `folder` has a store and a queue file that the plugins have created. `batch`: rows of
- * one kind a transaction. */
-void ceiling_measure(
-	const char *folder, int64_t instances, int64_t batch, struct ceiling_result *out);
+#define CEILING_STORE 1U
+#define CEILING_QUEUE 2U
+
+/* `folder` has a store and a queue file that the plugins have created, as far as they are
+ * among the parts. `batch`: rows of one kind a transaction. */
+void ceiling_measure(unsigned parts, const char *folder, int64_t instances, int64_t batch,
+	struct ceiling_result *out);
 
 #endif

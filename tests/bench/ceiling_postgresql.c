@@ -1,343 +1,396 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The ceiling of the store in PostgreSQL: a bare libpq loop that reads and writes the rows
- * of the pizza workflow in the plugin's tables, in the same batches, with the same flushes,
- * and does nothing else. A batch is two round trips: a SELECT, and a pipeline of blind
- * statements that are one transaction. It compares no versions, looks for no events and
- * asks for no answers: what a store does beyond that is what it is measured for.
- *
- *   tests/services/with postgresql -- swm-ceiling-postgresql INSTANCES BATCH
- *
- * Prints one row of the bench's table.
+ * The bare loop over libpq. Instances go through the workflow side by side, batch by
+ * batch, in the order in which the engine would meet them.
  */
 
-#include "params.h"
-#include "store.h"
-#include "table.h"
+#include "ceiling_postgresql.h"
 
+#include "count.h"
+#include "workload.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <inttypes.h>
+#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define EVENTS 6
-#define BATCH_MAX 1024
-#define TASKS_MAX 2
-#define ROWS_MAX (BATCH_MAX * TASKS_MAX)
-#define ID_BYTES 40
-#define CALL_TIMEOUT_MS 60000
+/* Of the catalogue pg_type. */
+#define OID_BYTEA 17U
+#define OID_INT8 20U
+#define OID_TEXT 25U
 
-/* How many StartTasks each event brings about. */
-static const int tasks_of[EVENTS] = {1, 2, 0, 1, 1, 0};
+#define SQL_BYTES 4096
+#define SCHEMA_BYTES 96
+#define ARRAYS_MAX 12
+#define TEXT_BYTES 64
 
-/* As long as the real ones. */
-static const char message_body[] =
-	"{\"business_ref_no\":\"ORDER-000000001\",\"component_name\":\"ITALIAN\",\"event_"
-	"name\":"
-	"\"TaskCompleted\",\"stage_name\":\"PREPARE\",\"task_name\":\"assign_executive\","
-	"\"task_type\":\"SERVICE\",\"_swm\":{\"message_id\":"
-	"\"0123456789abcdef0123456789abcdef\",\"attempt\":1,\"template_version\":1}}";
-static const char instance_body[] =
-	"{\"f\":1,\"seq\":4,\"stage\":2,\"bs\":0,\"tasks\":[[2,1,1790000000000],"
-	"[2,1,1790000000000],[1,1,1790000000000],[0],[0]]}";
-
-enum {
-	STEP_LOAD,
-	STEP_CREATE,
-	STEP_UPDATE,
-	STEP_EVENTS,
-	STEP_OWED,
-	STEP_SENT,
-	STEPS
-};
-
-static const char *const steps[STEPS] = {
-	[STEP_LOAD] =
-		"SELECT number, id, workflow, component, business_ref, template_id, stage,"
-		" business_status, version, sequence, created_ms, updated_ms, status, body"
-		" FROM {instance} WHERE id = ANY ($1::text[])",
-	[STEP_CREATE] =
-		"INSERT INTO {instance}(number, version, sequence, created_ms, updated_ms,"
-		" status, id, workflow, component, business_ref, template_id, stage, body)"
-		" OVERRIDING SYSTEM VALUE"
-		" SELECT number, 1, 1, 1790000000000, 1790000000000, 1, id,"
-		" 'Deliver Pizza', 'ITALIAN', id, 'ITALIAN:1', 'ORDER', body"
-		" FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS t(id, number, body)",
-	[STEP_UPDATE] =
-		"UPDATE {instance} AS i SET stage = 'PREPARE', business_status ="
-		" 'ORDER CONFIRMED', version = version + 1, sequence = sequence + 1,"
-		" updated_ms = 1790000000001, body = t.body"
-		" FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS t(id, number, body)"
-		" WHERE i.number = t.number AND $1::text[] IS NOT NULL",
-	[STEP_EVENTS] =
-		"INSERT INTO {event}(instance, sequence, at_ms, attempt, outcome, rules,"
-		" id, source_id, name, stage, task, body)"
-		" SELECT number, $4::bigint, 1790000000000, 1, 1, 1,"
-		" md5(id || $4::bigint::text), convert_to(id, 'UTF8'), 'TaskCompleted',"
-		" 'PREPARE', 'make_food', body"
-		" FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS t(id, number, body)",
-	[STEP_OWED] = "INSERT INTO {outbox}(due_ms, created_ms, lease_until_ms, claims, state,"
-		      " attempt, kind, id, instance_id, destination, key, owner, body)"
-		      " SELECT 1790000000000, 1790000000000, 1790000010000, 0, 0, 1, 1, id,"
-		      " instance_id, 'make_food_queue', convert_to(instance_id, 'UTF8'),"
-		      " '0123456789abcdef', body"
-		      " FROM unnest($1::text[], $2::text[], $3::bytea[])"
-		      " AS t(id, instance_id, body)",
-	[STEP_SENT] = "DELETE FROM {outbox} WHERE id = ANY ($1::text[])",
-};
-
-/* One row of whatever is being sent. */
-struct row {
-	char id[ID_BYTES];
-	struct swm_str text;
-	struct swm_str other;
-	struct swm_str body;
-	int64_t number;
+/* One column of a batch, in PostgreSQL's binary format. */
+struct array {
+	char *bytes;
+	size_t used;
+	size_t room;
+	uint32_t count;
 };
 
 struct loop {
 	PGconn *conn;
-	struct params params;
-	struct row instances[BATCH_MAX];
-	struct row owed[ROWS_MAX];
-	struct row sent[ROWS_MAX];
-	const void *pointers[ROWS_MAX];
-	size_t sent_count;
-	int64_t next_row;
+	struct array arrays[ARRAYS_MAX];
+	int64_t *numbers; /* of the batch, as the load has told */
+	int64_t outbox_from;
+	int64_t outbox_next;
+	int64_t rows;
 };
 
-static void die(const char *what, const char *why)
+/* Arrays. */
+
+static void put(struct array *array, const void *bytes, size_t len)
 {
-	(void)fprintf(stderr, "ceiling: %s: %s\n", what, why);
-	exit(1);
+	if (array->used + len > array->room) {
+		array->room = 2 * (array->used + len);
+		array->bytes = realloc(array->bytes, array->room);
+		if (!array->bytes) {
+			abort();
+		}
+	}
+	memcpy(array->bytes + array->used, bytes, len);
+	array->used += len;
+}
+
+static void put_32(struct array *array, uint32_t value)
+{
+	uint32_t big = htonl(value);
+	put(array, &big, sizeof(big));
+}
+
+/* One dimension, no NULLs, the number of elements (set when it is sent), from 1. */
+static void begin(struct array *array, uint32_t oid)
+{
+	array->used = 0;
+	array->count = 0;
+	put_32(array, 1);
+	put_32(array, 0);
+	put_32(array, oid);
+	put_32(array, 0);
+	put_32(array, 1);
+}
+
+static void add(struct array *array, const void *bytes, size_t len)
+{
+	put_32(array, (uint32_t)len);
+	put(array, bytes, len);
+	array->count++;
+}
+
+static void add_text(struct array *array, const char *text)
+{
+	add(array, text, strlen(text));
+}
+
+static void add_number(struct array *array, int64_t number)
+{
+	uint64_t big = htobe64((uint64_t)number);
+	add(array, &big, sizeof(big));
+}
+
+/* Statements. */
+
+static void check(PGconn *conn, const PGresult *result, const char *what)
+{
+	ExecStatusType status = PQresultStatus(result);
+	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+		workload_fail(what, PQerrorMessage(conn));
+	}
+}
+
+static PGresult *run(struct loop *loop, const char *statement, int count)
+{
+	const char *values[ARRAYS_MAX];
+	int lengths[ARRAYS_MAX];
+	int formats[ARRAYS_MAX];
+	for (int i = 0; i < count; i++) {
+		uint32_t big = htonl(loop->arrays[i].count);
+		memcpy(loop->arrays[i].bytes + 3 * sizeof(big), &big, sizeof(big));
+		values[i] = loop->arrays[i].bytes;
+		lengths[i] = (int)loop->arrays[i].used;
+		formats[i] = 1;
+	}
+	PGresult *result =
+		PQexecPrepared(loop->conn, statement, count, values, lengths, formats, 1);
+	check(loop->conn, result, statement);
+	return result;
+}
+
+static void execute(PGconn *conn, const char *sql)
+{
+	PGresult *result = PQexec(conn, sql);
+	check(conn, result, sql);
+	PQclear(result);
+}
+
+static void write_schema(char out[SCHEMA_BYTES], const char *folder)
+{
+	const char *prefix = getenv("SWM_BENCH_SCHEMA");
+	const char *name = strrchr(folder, '/');
+	(void)snprintf(out, SCHEMA_BYTES, "%s%s", prefix ? prefix : "bench_",
+		name ? name + 1 : folder);
 }
 
 static const char *setting(const char *name)
 {
 	const char *value = getenv(name);
-
 	if (!value) {
-		die(name, "is not set: run this by tests/services/with");
+		workload_fail(name, "not set: run tests/bench/run");
 	}
 	return value;
 }
 
-static SWM_PRINTF(4, 5) void no_log(
-	void *ctx, int32_t level, const char *source, const char *fmt, ...)
+static PGconn *connect_server(void)
 {
-	(void)ctx;
-	(void)level;
-	(void)source;
-	(void)fmt;
+	const char *const keywords[] = {
+		"host", "port", "dbname", "user", "password", "sslmode", NULL};
+	const char *const values[] = {setting("SWM_TEST_POSTGRESQL_HOST"),
+		setting("SWM_TEST_POSTGRESQL_PORT"), setting("SWM_TEST_POSTGRESQL_DATABASE"),
+		setting("SWM_TEST_POSTGRESQL_USER"), setting("SWM_TEST_POSTGRESQL_PASSWORD"),
+		"disable", NULL};
+	PGconn *conn = PQconnectdbParams(keywords, values, 0);
+	if (PQstatus(conn) != CONNECTION_OK) {
+		workload_fail("connect", PQerrorMessage(conn));
+	}
+	return conn;
 }
 
-/* The plugin's tables, by the plugin; the loop's statements with their names. */
-static void prepare_all(struct loop *loop)
+static void prepare(struct loop *loop, const char *name, const char *sql)
 {
-	struct swm_host host = {.size = sizeof(host), .log = no_log};
-	struct store_config config = {
-		.host = setting("SWM_TEST_POSTGRESQL_HOST"),
-		.port = strtol(setting("SWM_TEST_POSTGRESQL_PORT"), NULL, 10),
-		.database = setting("SWM_TEST_POSTGRESQL_DATABASE"),
-		.user = setting("SWM_TEST_POSTGRESQL_USER"),
-		.password = setting("SWM_TEST_POSTGRESQL_PASSWORD"),
-		.schema = "ceiling",
-		.table_prefix = "wf_",
-	};
-	struct swm_open_args args = {.size = sizeof(args),
-		.host = &host,
-		.instance = "store",
-		.config = &config,
-		.call_timeout_ms = CALL_TIMEOUT_MS};
-	struct swm_store *store = NULL;
-	struct swm_error err = {0};
-	int32_t version;
+	PGresult *result = PQprepare(loop->conn, name, sql, 0, NULL);
+	check(loop->conn, result, name);
+	PQclear(result);
+}
 
-	if (store_open(&args, &store, &err) != SWM_OK ||
-		store_migrate(store, SWM_MIGRATE_APPLY, &version, &err) != SWM_OK) {
-		die("the tables", err.message);
-	}
-	loop->conn = PQconnectdbParams(store->target.keywords, store->target.values, 0);
-	if (PQstatus(loop->conn) != CONNECTION_OK) {
-		die("connect", PQerrorMessage(loop->conn));
-	}
-	PQclear(PQexec(loop->conn, store_settings));
-	for (int i = 0; i < STEPS; i++) {
-		char name[16], *text = store_expand(&config, steps[i]);
+/* Index lookups, whatever the planner believes about tables that are still empty: hence
+ * `= ANY (ARRAY[...])`, too, which no hash join serves. */
+static const char settings[] =
+	"SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
+	"SET enable_bitmapscan = off; SET enable_mergejoin = off; SET jit = off";
 
-		(void)snprintf(name, sizeof(name), "step%d", i);
-		PGresult *result = PQprepare(loop->conn, name, text, 0, NULL);
-		if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-			die(text, PQerrorMessage(loop->conn));
+/* $1 instances' ids, $2 ids of events */
+static const char load_sql[] =
+	"SELECT i.number, i.version, e.id IS NOT NULL"
+	" FROM unnest($1::text[], $2::text[]) AS w(id, event)"
+	" JOIN wf_workflow_instance AS i ON i.id = ANY (ARRAY[w.id])"
+	" LEFT JOIN wf_workflow_event AS e ON e.instance = ANY (ARRAY[i.number])"
+	"  AND e.id = ANY (ARRAY[w.event])";
+
+/* What create and change have in common: $5.. outbox ids, their instances, bodies, and the
+ * ids of rows that were sent. */
+#define OUTBOX_SQL \
+	"owed AS (INSERT INTO wf_outbox(id, instance_id, destination, key, owner, due_ms," \
+	"  created_ms, lease_until_ms, claims, state, attempt, kind, body)" \
+	" SELECT id, instance, 'make_food_queue', convert_to(instance, 'UTF8')," \
+	"  '0123456789abcdef', 1790000000000, 1790000000000, 1790000010000, 0, 0, 1, 1," \
+	"  body FROM unnest($5::text[], $6::text[], $7::bytea[]) AS o(id, instance, body)) " \
+	"DELETE FROM wf_outbox WHERE id = ANY ($8::text[])"
+
+#define EVENT_COLUMNS \
+	"instance, id, source_id, name, stage, task, sequence, at_ms, attempt, outcome," \
+	" rules, body"
+
+/* $1 instances' ids, $2 their bodies, $3 events' ids, $4 their bodies */
+static const char create_sql[] =
+	"WITH item AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[],"
+	"  $4::bytea[]) AS t(id, body, event, message)),"
+	"created AS (INSERT INTO wf_workflow_instance(id, workflow, component, business_ref,"
+	"  template_id, stage, business_status, version, sequence, created_ms, updated_ms,"
+	"  status, body)"
+	" SELECT id, 'Deliver Pizza', 'ITALIAN', substr(id, 9), 'ITALIAN:1', 'ORDER', NULL,"
+	"  1, 1, 1790000000000, 1790000000000, 1, body FROM item RETURNING id, number),"
+	"recorded AS (INSERT INTO wf_workflow_event(" EVENT_COLUMNS ")"
+	" SELECT created.number, event, convert_to(event, 'UTF8'), 'StartWorkflow', NULL,"
+	"  NULL, 1, 1790000000000, 1, 1, 1, message FROM created JOIN item USING "
+	"(id))," OUTBOX_SQL;
+
+/* $1 instances' numbers, $2 their bodies, $3 events' ids, $4 their bodies, $9 version */
+static const char change_sql[] =
+	"WITH item AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::bytea[],"
+	"  $3::text[], $4::bytea[], $9::bigint[])"
+	"  AS t(number, body, event, message, version)),"
+	"changed AS (UPDATE wf_workflow_instance AS i SET stage = 'PREPARE',"
+	"  business_status = 'ORDER CONFIRMED', version = item.version,"
+	"  sequence = item.version, updated_ms = 1790000000001, status = 1,"
+	"  body = item.body FROM item WHERE i.number = ANY (ARRAY[item.number])),"
+	"recorded AS (INSERT INTO wf_workflow_event(" EVENT_COLUMNS ")"
+	" SELECT number, event, convert_to(event, 'UTF8'), 'TaskCompleted', 'PREPARE',"
+	"  'make_food', version, 1790000000000, 1, 1, 1, message FROM item)," OUTBOX_SQL;
+
+enum {
+	AT_INSTANCE,
+	AT_BODY,
+	AT_EVENT,
+	AT_MESSAGE,
+	AT_OUTBOX,
+	AT_OUTBOX_INSTANCE,
+	AT_OUTBOX_BODY,
+	AT_SENT,
+	AT_VERSION,
+	CREATE_COUNT = AT_VERSION,
+	CHANGE_COUNT
+};
+
+static void write_name(char out[TEXT_BYTES], int64_t instance)
+{
+	(void)snprintf(out, TEXT_BYTES, "ITALIAN/ORDER-%09" PRId64, instance);
+}
+
+/* Whether the instances are there, and which numbers they have. */
+static void load(struct loop *loop, int event, int64_t first, int64_t count)
+{
+	begin(&loop->arrays[0], OID_TEXT);
+	begin(&loop->arrays[1], OID_TEXT);
+	for (int64_t i = first; i < first + count; i++) {
+		char name[TEXT_BYTES];
+		char id[WORKLOAD_ID_BYTES];
+		write_name(name, i);
+		workload_id(id, i * WORKLOAD_EVENTS + event);
+		add_text(&loop->arrays[0], name);
+		add_text(&loop->arrays[1], id);
+	}
+	PGresult *result = run(loop, "load", 2);
+	if (PQntuples(result) != (event == 0 ? 0 : (int)count)) {
+		workload_fail("load", "not the instances that were written");
+	}
+	for (int i = 0; i < PQntuples(result); i++) {
+		uint64_t big;
+		memcpy(&big, PQgetvalue(result, i, 0), sizeof(big));
+		loop->numbers[i] = (int64_t)be64toh(big);
+	}
+	PQclear(result);
+}
+
+static void put_outbox(struct loop *loop, int event, int64_t first, int64_t count)
+{
+	int64_t sent_until = loop->outbox_next;
+	begin(&loop->arrays[AT_OUTBOX], OID_TEXT);
+	begin(&loop->arrays[AT_OUTBOX_INSTANCE], OID_TEXT);
+	begin(&loop->arrays[AT_OUTBOX_BODY], OID_BYTEA);
+	begin(&loop->arrays[AT_SENT], OID_TEXT);
+	char id[WORKLOAD_ID_BYTES];
+	for (int64_t i = 0; i < count * workload_tasks_of[event]; i++) {
+		char name[TEXT_BYTES];
+		write_name(name, first + i % count);
+		workload_id(id, loop->outbox_next++);
+		add_text(&loop->arrays[AT_OUTBOX], id);
+		add_text(&loop->arrays[AT_OUTBOX_INSTANCE], name);
+		add_text(&loop->arrays[AT_OUTBOX_BODY], workload_message);
+	}
+	/* What the last commit owed has been published: gone with this one. */
+	for (; loop->outbox_from < sent_until; loop->outbox_from++) {
+		workload_id(id, loop->outbox_from);
+		add_text(&loop->arrays[AT_SENT], id);
+		loop->rows++;
+	}
+}
+
+static void commit(struct loop *loop, int event, int64_t first, int64_t count)
+{
+	struct array *arrays = loop->arrays;
+	begin(&arrays[AT_INSTANCE], event == 0 ? OID_TEXT : OID_INT8);
+	begin(&arrays[AT_BODY], OID_BYTEA);
+	begin(&arrays[AT_EVENT], OID_TEXT);
+	begin(&arrays[AT_MESSAGE], OID_BYTEA);
+	begin(&arrays[AT_VERSION], OID_INT8);
+	for (int64_t i = first; i < first + count; i++) {
+		char text[TEXT_BYTES];
+		if (event == 0) {
+			write_name(text, i);
+			add_text(&arrays[AT_INSTANCE], text);
+		} else {
+			add_number(&arrays[AT_INSTANCE], loop->numbers[i - first]);
+			add_number(&arrays[AT_VERSION], event + 1);
 		}
-		PQclear(result);
-		free(text);
+		add_text(&arrays[AT_BODY], workload_instance);
+		workload_id(text, i * WORKLOAD_EVENTS + event);
+		add_text(&arrays[AT_EVENT], text);
+		add_text(&arrays[AT_MESSAGE], workload_message);
 	}
-	store_close(store);
+	put_outbox(loop, event, first, count);
+	PQclear(run(loop, event == 0 ? "create" : "change",
+		event == 0 ? CREATE_COUNT : CHANGE_COUNT));
+	loop->rows += count * (2 + workload_tasks_of[event]);
 }
 
-static void put_column(struct loop *loop, enum column_type type, const struct row *rows,
-	size_t count, size_t offset)
+static void open_loop(struct loop *loop, const char *folder, int64_t batch)
 {
-	for (size_t i = 0; i < count; i++) {
-		loop->pointers[i] = &rows[i];
+	char schema[SCHEMA_BYTES];
+	char sql[SQL_BYTES];
+	write_schema(schema, folder);
+	(void)snprintf(sql, sizeof(sql), "SET search_path = \"%s\", pg_catalog", schema);
+	loop->conn = connect_server();
+	loop->numbers = calloc((size_t)batch, sizeof(*loop->numbers));
+	if (!loop->numbers) {
+		abort();
 	}
-	params_column(&loop->params, type, loop->pointers, count, offset);
+	execute(loop->conn, sql);
+	execute(loop->conn, settings);
+	prepare(loop, "load", load_sql);
+	prepare(loop, "create", create_sql);
+	prepare(loop, "change", change_sql);
 }
 
-static void send_step(struct loop *loop, int step)
+static void close_loop(struct loop *loop)
 {
-	const char *values[PARAMS_MAX];
-	int lengths[PARAMS_MAX], formats[PARAMS_MAX];
-	char name[16];
-
-	(void)snprintf(name, sizeof(name), "step%d", step);
-	params_values(&loop->params, values, lengths, formats);
-	if (!PQsendQueryPrepared(
-		    loop->conn, name, loop->params.count, values, lengths, formats, 1)) {
-		die(steps[step], PQerrorMessage(loop->conn));
+	for (size_t i = 0; i < ARRAYS_MAX; i++) {
+		free(loop->arrays[i].bytes);
 	}
-}
-
-/* Until the synchronisation that ends the transaction. */
-static void await_sync(struct loop *loop)
-{
-	for (;;) {
-		PGresult *result = PQgetResult(loop->conn);
-		ExecStatusType status = result ? PQresultStatus(result) : PGRES_COMMAND_OK;
-
-		PQclear(result);
-		if (status == PGRES_PIPELINE_SYNC) {
-			return;
-		}
-		if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-			die("a step", PQerrorMessage(loop->conn));
-		}
-	}
-}
-
-static void sync_pipeline(struct loop *loop)
-{
-	if (!PQpipelineSync(loop->conn)) {
-		die("pipeline", PQerrorMessage(loop->conn));
-	}
-	await_sync(loop);
-}
-
-static struct swm_str text_of(const char *text)
-{
-	return (struct swm_str){text, strlen(text)};
-}
-
-static void put_instances(struct loop *loop, size_t count)
-{
-	params_clear(&loop->params);
-	put_column(loop, COLUMN_TEXT, loop->instances, count, offsetof(struct row, text));
-	put_column(loop, COLUMN_INT8, loop->instances, count, offsetof(struct row, number));
-	put_column(loop, COLUMN_BYTES, loop->instances, count, offsetof(struct row, body));
-}
-
-static void name_instances(struct loop *loop, int64_t first, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct row *row = &loop->instances[i];
-
-		(void)snprintf(row->id, sizeof(row->id), "ITALIAN/ORDER-%09lld",
-			(long long)first + (long long)i);
-		row->text = text_of(row->id);
-		row->number = first + (int64_t)i + 1;
-	}
-}
-
-static void set_bodies(struct loop *loop, size_t count, struct swm_str body)
-{
-	for (size_t i = 0; i < count; i++) {
-		loop->instances[i].body = body;
-	}
-}
-
-/* Owes `count` rows, and takes those of the batch before for sent. */
-static void owe(struct loop *loop, size_t count, size_t instances)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct row *row = &loop->owed[i];
-
-		(void)snprintf(
-			row->id, sizeof(row->id), "%032lld", (long long)loop->next_row++);
-		row->text = text_of(row->id);
-		row->other = loop->instances[i % instances].text;
-		row->body = text_of(message_body);
-	}
-	params_clear(&loop->params);
-	put_column(loop, COLUMN_TEXT, loop->owed, count, offsetof(struct row, text));
-	put_column(loop, COLUMN_TEXT, loop->owed, count, offsetof(struct row, other));
-	put_column(loop, COLUMN_BYTES, loop->owed, count, offsetof(struct row, body));
-	send_step(loop, STEP_OWED);
-	params_clear(&loop->params);
-	put_column(loop, COLUMN_TEXT, loop->sent, loop->sent_count, offsetof(struct row, text));
-	send_step(loop, STEP_SENT);
-	for (size_t i = 0; i < count; i++) {
-		loop->sent[i] = loop->owed[i];
-		loop->sent[i].text.ptr = loop->sent[i].id;
-	}
-	loop->sent_count = count;
-}
-
-static void run_batch(struct loop *loop, int event, int64_t first, size_t count)
-{
-	name_instances(loop, first, count);
-	params_clear(&loop->params);
-	put_column(loop, COLUMN_TEXT, loop->instances, count, offsetof(struct row, text));
-	send_step(loop, STEP_LOAD);
-	sync_pipeline(loop);
-
-	set_bodies(loop, count, text_of(instance_body));
-	put_instances(loop, count);
-	send_step(loop, event == 0 ? STEP_CREATE : STEP_UPDATE);
-	set_bodies(loop, count, text_of(message_body));
-	put_instances(loop, count);
-	params_int8(&loop->params, event + 1);
-	send_step(loop, STEP_EVENTS);
-	owe(loop, count * (size_t)tasks_of[event], count);
-	sync_pipeline(loop);
-}
-
-static double seconds(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-int main(int argc, char **argv)
-{
-	long instances = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
-	long batch = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
-	struct loop *loop = calloc(1, sizeof(*loop));
-
-	if (!loop || instances < 1 || batch < 1 || batch > BATCH_MAX) {
-		(void)fprintf(stderr, "usage: swm-ceiling-postgresql INSTANCES BATCH\n");
-		free(loop);
-		return 2;
-	}
-	prepare_all(loop);
-	if (!PQenterPipelineMode(loop->conn)) {
-		die("pipeline", PQerrorMessage(loop->conn));
-	}
-	double began = seconds();
-	for (int event = 0; event < EVENTS; event++) {
-		for (long first = 0; first < instances; first += batch) {
-			long left = instances - first;
-
-			run_batch(loop, event, first, (size_t)(left < batch ? left : batch));
-		}
-	}
-	table_line("ceiling of PostgreSQL: bare libpq loop, same rows",
-		(double)(instances * EVENTS) / (seconds() - began), "events/s");
+	free(loop->numbers);
 	PQfinish(loop->conn);
-	params_finish(&loop->params);
-	free(loop);
-	return 0;
+}
+
+void ceiling_postgresql_measure(
+	const char *folder, int64_t instances, int64_t batch, struct ceiling_result *out)
+{
+	struct loop loop = {.outbox_from = 1, .outbox_next = 1};
+	open_loop(&loop, folder, batch);
+	struct count before = count_now();
+	for (int event = 0; event < WORKLOAD_EVENTS; event++) {
+		for (int64_t first = 1; first <= instances; first += batch) {
+			int64_t left = instances - first + 1;
+			int64_t count = left < batch ? left : batch;
+			load(&loop, event, first, count);
+			commit(&loop, event, first, count);
+		}
+	}
+	struct count cost = count_since(&before);
+	double events = (double)instances * WORKLOAD_EVENTS;
+	*out = (struct ceiling_result){
+		.events_per_second = events / ((double)cost.wall_ns / 1e9),
+		.rows_per_event = (double)loop.rows / events,
+	};
+	close_loop(&loop);
+}
+
+void ceiling_postgresql_calls(const char *folder, struct postgresql_calls *out)
+{
+	char schema[SCHEMA_BYTES];
+	char pattern[SCHEMA_BYTES + 8];
+	const char *const values[] = {pattern};
+	PGconn *conn = connect_server();
+	write_schema(schema, folder);
+	(void)snprintf(pattern, sizeof(pattern), "\"%s\".", schema);
+	PGresult *result = PQexecParams(conn,
+		"SELECT coalesce(sum(calls) FILTER (WHERE query LIKE 'WITH want %'), 0),"
+		" coalesce(sum(calls) FILTER (WHERE query LIKE 'WITH committer %'), 0),"
+		" coalesce(sum(calls) FILTER (WHERE query LIKE 'WITH claimer %'), 0),"
+		" coalesce(sum(calls), 0)"
+		" FROM pg_stat_statements WHERE toplevel AND position($1::text IN query) > 0",
+		1, NULL, values, NULL, NULL, 0);
+	check(conn, result, "pg_stat_statements");
+	int64_t *const counts[] = {&out->loads, &out->commits, &out->claims, &out->all};
+	for (int i = 0; i < 4; i++) {
+		*counts[i] = strtoll(PQgetvalue(result, 0, i), NULL, 10);
+	}
+	PQclear(result);
+	PQfinish(conn);
 }

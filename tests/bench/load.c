@@ -5,6 +5,7 @@
 #include "load.h"
 
 #include "admin.h"
+#include "calls.h"
 #include "env_posix.h"
 #include "text.h"
 
@@ -25,21 +26,6 @@
 static const char *const task_queues[TASKS_PER_INSTANCE] = {"confirm_order_queue",
 	"make_food_queue", "assign_executive_queue", "confirm_delivery_queue",
 	"deliver_food_queue"};
-
-static void write_config(const char *path, const char *folder)
-{
-	FILE *file = fopen(path, "we");
-	if (!file) {
-		perror(path);
-		exit(1);
-	}
-	(void)fprintf(file,
-		"{\"store\": {\"plugin\": \"sqlite\", \"path\": \"%s/store.db\"},\n"
-		" \"queues\": {\"main\": {\"plugin\": \"sqlite\", \"path\": "
-		"\"%s/queue.db\"}}}\n",
-		folder, folder);
-	(void)fclose(file);
-}
 
 static void apply_template(struct load *load, const char *template_file)
 {
@@ -183,7 +169,7 @@ static void start_engine(struct load *load)
 	listen = (struct swm_engine_listen){
 		.source = world_source(&load->world), .processors = 1};
 	const struct swm_engine_config engine = {.env = &load->env,
-		.store_ops = load->world.store->ops,
+		.store_ops = calls_count(load->world.store->ops),
 		.store = load->world.store->store,
 		.queues = &queue,
 		.queue_count = 1,
@@ -203,13 +189,14 @@ static void start_engine(struct load *load)
 	}
 }
 
-void load_open(struct load *load, const char *folder, const char *template_file)
+void load_open(struct load *load, const struct pair *pair, const char *folder,
+	const char *template_file)
 {
 	char config[PATH_BYTES];
 	struct swm_error err = {0};
 	*load = (struct load){0};
 	(void)snprintf(config, sizeof(config), "%s/swm.json", folder);
-	write_config(config, folder);
+	pair_write_config(pair, folder);
 	world_open(&load->world, config, SWM_OPEN_ORCHESTRATOR);
 	swm_env_posix_init(&load->env, &load->world.services.host);
 	world_store(&load->world);

@@ -8,6 +8,7 @@
  */
 
 #include "count.h"
+#include "pair.h"
 #include "world.h"
 
 #include "engine.h"
@@ -33,7 +34,8 @@ struct load {
 
 /* Writes a configuration into the folder, applies the template, starts agent and
  * engine and waits until both hear their queues. Ends the program on failure. */
-void load_open(struct load *load, const char *folder, const char *template_file);
+void load_open(struct load *load, const struct pair *pair, const char *folder,
+	const char *template_file);
 void load_close(struct load *load);
 
 /* Publishes `count` StartWorkflow messages. */
