@@ -140,6 +140,17 @@ int broker_tear_down(void **state)
 	return 0;
 }
 
+void broker_set_url(struct broker *broker, const char *scheme, const char *user,
+	const char *host, const char *setting)
+{
+	const char *url = broker_setting(setting);
+	const char *port = strrchr(url, ':');
+
+	(void)snprintf(broker->url, sizeof(broker->url), "%s://%s@%s%.*s/%s", scheme, user,
+		host, (int)(strrchr(url, '/') - port), port,
+		broker_setting("SWM_TEST_RABBITMQ_VHOST"));
+}
+
 static void check(const struct broker *broker, swm_status status)
 {
 	if (status != SWM_OK) {

@@ -52,6 +52,10 @@ void broker_close(struct broker *broker);
 /* From the environment; fails the test when it is not there. */
 const char *broker_setting(const char *name);
 
+/* Another way to the same virtual host: the port is that of the URL in `setting`. */
+void broker_set_url(struct broker *broker, const char *scheme, const char *user,
+	const char *host, const char *setting);
+
 /* Runs the service's script with these arguments, as a shell reads them. */
 void broker_service(const char *fmt, ...) SWM_PRINTF(1, 2);
 

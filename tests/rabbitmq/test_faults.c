@@ -78,12 +78,11 @@ static void publishing_to_a_frozen_broker(void **state)
 
 /* More than any socket's buffer holds: what is cut off in the middle of a message costs
  * the connection, and no other message is said to be sent. */
-static void pouring_into_a_frozen_broker(void **state)
+static void pour(struct broker *broker)
 {
 	enum {
 		LARGE = 64
 	};
-	struct broker *broker = *state;
 	struct swm_str queue = broker_queue(broker, "poured");
 	struct swm_publisher *publisher = broker_publisher(broker);
 	size_t bytes = (size_t)256 * 1024;
@@ -131,6 +130,21 @@ static void pouring_into_a_frozen_broker(void **state)
 	assert_in_range(received, 0, doubtful);
 	broker->ops->consumer_close(consumer);
 	free(body);
+}
+
+static void pouring_into_a_frozen_broker(void **state)
+{
+	pour(*state);
+}
+
+static void pouring_into_it_over_tls(void **state)
+{
+	struct broker *broker = *state;
+
+	broker_set_url(broker, "amqps", "swm", "localhost", "SWM_TEST_RABBITMQ_TLS_URL");
+	broker->config.tls_ca = broker_setting("SWM_TEST_RABBITMQ_CA");
+	assert_int_equal(broker_open(broker), SWM_OK);
+	pour(broker);
 }
 
 /* Everything else returns in time as well, and a consumer notices by the heartbeats that
@@ -340,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(publishing_to_a_frozen_broker),
 		TEST(pouring_into_a_frozen_broker),
+		TEST(pouring_into_it_over_tls),
 		TEST(the_rest_on_a_frozen_broker),
 		TEST(out_of_memory),
 		TEST(connections_closed),

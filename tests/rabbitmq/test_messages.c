@@ -427,18 +427,6 @@ static void other_arguments(void **state)
 	assert_non_null(strstr(broker->err.message, "x-max-length"));
 }
 
-/* The port in the URL of this program's broker, and the way to it, as another user. */
-static void set_url(struct broker *broker, const char *scheme, const char *user,
-	const char *host, const char *setting)
-{
-	const char *url = broker_setting(setting);
-	const char *port = strrchr(url, ':');
-
-	(void)snprintf(broker->url, sizeof(broker->url), "%s://%s@%s%.*s/%s", scheme, user,
-		host, (int)(strrchr(url, '/') - port), port,
-		broker_setting("SWM_TEST_RABBITMQ_VHOST"));
-}
-
 static void rights(void **state)
 {
 	struct broker *broker = *state;
@@ -450,7 +438,7 @@ static void rights(void **state)
 	char user[64];
 
 	(void)snprintf(user, sizeof(user), "user-%s", vhost);
-	set_url(broker, "amqp", user, "127.0.0.1", "SWM_TEST_RABBITMQ_URL");
+	broker_set_url(broker, "amqp", user, "127.0.0.1", "SWM_TEST_RABBITMQ_URL");
 	broker->config.password = "wrong";
 	assert_int_equal(broker_open(broker), SWM_OK);
 	assert_int_equal(broker->ops->publisher_open(broker->queue, &publisher, &broker->err),
@@ -495,7 +483,7 @@ static swm_status try_tls(struct broker *broker, const char *host, const char *c
 {
 	struct swm_str queue = STR("tls");
 
-	set_url(broker, "amqps", "swm", host, "SWM_TEST_RABBITMQ_TLS_URL");
+	broker_set_url(broker, "amqps", "swm", host, "SWM_TEST_RABBITMQ_TLS_URL");
 	broker->config.tls_ca = broker_setting(ca);
 	assert_int_equal(broker_open(broker), SWM_OK);
 	return broker->ops->prepare(broker->queue, &queue, 1, &broker->err);
