@@ -17,7 +17,7 @@ packages_rabbitmq=(rabbitmq-server erlang-base openssl procps util-linux)
 
 # What the tests need beyond that, the client libraries of all adapters included.
 # shellcheck disable=SC2034
-packages_tests=(binutils clang clang-format clang-tidy cppcheck g++ gcovr git jq
+packages_tests=(abigail-tools binutils clang clang-format clang-tidy cppcheck g++ gcovr git jq
 	libclang-rt-14-dev libcmocka-dev libpq-dev librabbitmq-dev patch procps python3
 	python3-jsonschema shellcheck sqlite3 strace util-linux
 	"${packages_postgresql[@]}" "${packages_rabbitmq[@]}")
