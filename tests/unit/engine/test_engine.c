@@ -138,9 +138,23 @@ static void rest_a_little(void)
 	(void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 }
 
-/* Every event has been acknowledged, and nothing is owed any more. */
+/* Nothing waits, is out, or is owed. */
+static bool is_quiet(const struct bench *bench)
+{
+	return fake_queue_waiting(bench->world.queue, WORKFLOW_QUEUE) == 0 &&
+	       fake_queue_unsettled(bench->world.queue, WORKFLOW_QUEUE) == 0 &&
+	       fake_store_outbox_count(bench->world.store, SWM_OUTBOX_PENDING) == 0;
+}
+
+#define QUIET_LOOKS_MAX 500
+
+/* Every event will have been acknowledged, and nothing be owed any more: soon, since on
+ * a busy machine a lease may run out, and copies be on their way. */
 static void assert_quiet(struct bench *bench)
 {
+	for (int i = 0; i < QUIET_LOOKS_MAX && !is_quiet(bench); i++) {
+		rest_a_little();
+	}
 	swm_engine_stop(bench->engine);
 	bench->engine = NULL;
 	assert_int_equal(fake_queue_waiting(bench->world.queue, WORKFLOW_QUEUE), 0);
@@ -179,6 +193,8 @@ static void two_engines_share_the_work(void **state)
 	start(bench, &bench->engine);
 	start(bench, &bench->second);
 	send_starts(bench);
+	/* Acknowledged are copies as well, when a lease runs out on a busy machine. */
+	await(bench, "events_recorded", (int64_t)INSTANCES * 4);
 	await(bench, "deliveries_acked", (int64_t)INSTANCES * 4);
 	assert_int_equal(
 		fake_host_counter(bench->world.host, "events_recorded"), INSTANCES * 4);
@@ -227,11 +243,8 @@ static void survives_what_passes(void **state)
 	await(bench, "events_recorded", (int64_t)INSTANCES * 4 - 32);
 	/* Commits in doubt that were applied are recorded without being counted: wait for
 	 * the last step by what came out. */
-	for (int i = 0; i < 500; i++) {
-		if (fake_queue_published_count(bench->world.queue, "q_c") >= INSTANCES &&
-			fake_queue_waiting(bench->world.queue, WORKFLOW_QUEUE) == 0 &&
-			fake_queue_unsettled(bench->world.queue, WORKFLOW_QUEUE) == 0 &&
-			fake_store_outbox_count(bench->world.store, SWM_OUTBOX_PENDING) == 0) {
+	for (int i = 0; i < QUIET_LOOKS_MAX; i++) {
+		if (fake_queue_published_count(bench->world.queue, "q_c") >= INSTANCES) {
 			break;
 		}
 		rest_a_little();
