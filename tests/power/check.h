@@ -34,8 +34,8 @@ struct check {
 	size_t at;                  /* the crash point */
 	bool thorough;              /* also as the orchestrator, and work goes on in it */
 	uint32_t ops[MODEL_PLACES]; /* out, when fine: the states that it holds */
-	bool doubtful;              /* out: one of them is that of a failed operation */
-	char why[4096];             /* out, when not: some lines */
+	bool doubtful;  /* out: one of them is of a failed operation, or lost before */
+	char why[4096]; /* out, when not: some lines */
 	size_t why_len;
 };
 

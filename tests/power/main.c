@@ -263,7 +263,7 @@ static void work_on(struct run *run, struct record *record, struct model *model,
 		.folder = folder,
 		.chance = {chance_draw(chance)},
 		.large = run->scenario % LARGE_EVERY == LARGE_EVERY - 1,
-		.troubled = run->scenario % 2 == 1};
+		.troubled = run->scenario / 2 % 2 == 1};
 	uint32_t steps = chance_between(chance, 5, work.large ? 90 : 60);
 
 	run->rig.shim.record = record;

@@ -24,6 +24,9 @@ void model_init(struct model *model)
 
 void model_finish(struct model *model)
 {
+	for (int place = 0; place < MODEL_PLACES; place++) {
+		free(model->lost[place].sums);
+	}
 	free(model->items);
 	free(model->ops);
 	*model = (struct model){0};
@@ -149,10 +152,44 @@ void model_bounds(const struct model *model, enum model_place place, size_t at, 
 	}
 }
 
+bool model_was_lost(const struct model *model, enum model_place place, uint32_t low,
+	uint32_t high, uint64_t sum)
+{
+	const struct model_lost *lost = &model->lost[place];
+	bool reached = false;
+
+	for (size_t i = 0; i < lost->count; i++) {
+		if (reached && lost->sums[i] == sum) {
+			return true;
+		}
+		for (uint32_t op = low; op <= high; op++) {
+			reached = reached || model->ops[op].sums[place] == lost->sums[i];
+		}
+	}
+	return false;
+}
+
+/* All that comes after the state that was recovered. */
+static void keep_lost(struct model *model, enum model_place place, uint32_t recovered)
+{
+	struct model_lost *lost = &model->lost[place];
+
+	lost->count = 0;
+	for (size_t i = recovered; i < model->op_count; i++) {
+		if (i == recovered || model->ops[i].place == place) {
+			lost->sums = power_grow(
+				lost->sums, lost->count, &lost->room, sizeof(*lost->sums));
+			lost->sums[lost->count++] = model->ops[i].sums[place];
+		}
+	}
+}
+
 void model_go_back(struct model *model, const uint32_t ops[MODEL_PLACES])
 {
 	size_t kept = 0;
 
+	keep_lost(model, MODEL_STORE, ops[MODEL_STORE]);
+	keep_lost(model, MODEL_QUEUE, ops[MODEL_QUEUE]);
 	memset(model->sums, 0, sizeof(model->sums));
 	for (size_t i = 0; i < model->item_count; i++) {
 		struct model_item item = model->items[i];

@@ -72,12 +72,25 @@ struct model_op {
 	uint64_t doubt;              /* the state of its place then */
 };
 
+/*
+ * What was written and lost in an earlier crash may lie in the WAL still, behind a gap.
+ * If what is written first now fills the gap with the very same bytes (a queue that is
+ * made anew, say: no time stands in it), SQLite reads on, and what was lost is there after
+ * all: a right state, of another history. These are its states, in order, from the one that
+ * was recovered.
+ */
+struct model_lost {
+	uint64_t *sums;
+	size_t count, room;
+};
+
 struct model {
 	struct model_item *items;
 	struct model_op *ops; /* the first one stands for what was there before */
 	size_t item_count, item_room;
 	size_t op_count, op_room;
 	uint64_t sums[MODEL_PLACES];
+	struct model_lost lost[MODEL_PLACES];
 	uint32_t last_number;
 };
 
@@ -112,6 +125,11 @@ size_t model_pick(const struct model *model, enum model_kind kind, uint64_t chan
  * *high, both included. */
 void model_bounds(const struct model *model, enum model_place place, size_t at, uint32_t *low,
 	uint32_t *high);
+
+/* Is `sum` a state of what was lost before, reached from one of the states after the
+ * operations `low` to `high`? */
+bool model_was_lost(const struct model *model, enum model_place place, uint32_t low,
+	uint32_t high, uint64_t sum);
 
 /* Goes back to the states after operations `ops` and forgets the others: what follows
  * is a new list of operations. */
