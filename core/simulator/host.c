@@ -33,6 +33,9 @@ static void start_later(struct sim_world *world, void *arg)
 static void plan_start(struct sim_host *host)
 {
 	struct sim_world *world = host->world;
+	if (world->plan->small && world->phase == SIM_STORM) {
+		return; /* the others have to do without it */
+	}
 	int64_t wait_ms = world->phase == SIM_CALM ? 0
 						   : sim_world_pick_ms(world, "down", down_ms,
 							     SIM_COUNT(down_ms));

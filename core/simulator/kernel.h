@@ -168,6 +168,7 @@ struct sim_world {
 	uint32_t switch_rate; /* a flow goes on all but one time of so many */
 	uint32_t crashes_left;
 	uint32_t doubts_left;
+	uint32_t copies_left;
 	int64_t call_us;
 	int64_t calm_us; /* when the storm ends */
 	int64_t end_us;  /* when the calm has lasted too long */

@@ -91,7 +91,9 @@ void sim_queue_take_in(
 			1000;
 	}
 	add(queue, message, visible_us);
-	if (sim_world_happens(world, SIM_FAULT_DUPLICATE, world->rate)) {
+	if (world->copies_left > 0 &&
+		sim_world_happens(world, SIM_FAULT_DUPLICATE, world->rate)) {
+		world->copies_left--;
 		SIM_TRACE(world, "broker: that message will come twice");
 		add(queue, message,
 			visible_us + sim_world_pick_ms(

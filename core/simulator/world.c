@@ -152,6 +152,7 @@ static void draw_bounds(struct sim_world *world)
 	world->crashes_left = plan->crashes_max > 0 ? plan->crashes_max
 						    : 1 + sim_choose(choice, "crashes", 4);
 	world->doubts_left = plan->doubts_max > 0 ? plan->doubts_max : UINT32_MAX;
+	world->copies_left = plan->copies_max > 0 ? plan->copies_max : UINT32_MAX;
 	world->steps_max = plan->steps_max > 0 ? plan->steps_max : STEPS_MAX;
 	world->call_us =
 		plan->small ? 0
@@ -378,7 +379,8 @@ uint64_t sim_world_hash(const struct sim_world *world)
 {
 	uint64_t parts[] = {sim_store_hash(world->store), sim_queue_hash(world->queue),
 		sim_judge_hash(world->judge), sim_agents_hash(world->agents),
-		(uint64_t)world->now_us, world->phase, world->crashes_left, world->doubts_left};
+		(uint64_t)world->now_us, world->phase, world->crashes_left, world->doubts_left,
+		world->copies_left};
 	uint64_t hash = sim_hash(0, parts, sizeof(parts));
 	for (unsigned i = 0; i < world->host_count; i++) {
 		const struct sim_host *host = &world->hosts[i];

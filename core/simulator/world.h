@@ -58,10 +58,11 @@ struct sim_plan {
 	int64_t calm_ms;      /* how long the calm may take */
 	uint32_t crashes_max; /* 0: drawn, where SIM_FAULT_CRASH may happen */
 	uint32_t doubts_max;  /* commits in doubt; 0: no bound */
+	uint32_t copies_max;  /* messages that come twice; 0: no bound */
 
-	/* The smallest world: calls take no time and nothing is delayed, and threads switch only
-	 * where one of them may notice another. All that is not of interest is left out, for
-	 * those who want to see all of the rest. */
+	/* The smallest world: calls take no time and nothing is delayed, threads switch only where
+	 * one of them may notice another, and who is killed stays away until the calm, in which
+	 * nobody asks who runs next. For those who want to see all of the rest. */
 	bool small;
 
 	bool trace; /* keep the lines of struct sim_verdict */
