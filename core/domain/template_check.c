@@ -403,13 +403,13 @@ static void check_parents(struct check *check, const struct place *place, const 
 struct walk {
 	const json_t *tasks;
 	const json_t *index;
+	size_t depth;
+	bool *done; /* by task, like on_path; both behind the path */
+	bool *on_path;
 	struct {
 		size_t task;
 		size_t next_parent;
-	} path[SWM_TASKS_MAX + 1];
-	size_t depth;
-	bool done[SWM_TASKS_MAX];
-	bool on_path[SWM_TASKS_MAX];
+	} path[]; /* one more than there are tasks */
 };
 
 static void report_cycle(
@@ -468,14 +468,18 @@ static void walk_from(
 static void check_cycles(struct check *check, const struct place *stage, const json_t *tasks,
 	const json_t *index)
 {
-	struct walk *walk = calloc(1, sizeof(*walk));
+	size_t count = json_array_size(tasks);
+	struct walk *walk =
+		calloc(1, sizeof(*walk) + (count + 1) * sizeof(walk->path[0]) + 2 * count);
 	if (!walk) {
 		check->nomem = true;
 		return;
 	}
 	walk->tasks = tasks;
 	walk->index = index;
-	for (size_t i = 0; i < json_array_size(tasks); i++) {
+	walk->done = (bool *)&walk->path[count + 1];
+	walk->on_path = walk->done + count;
+	for (size_t i = 0; i < count; i++) {
 		if (!walk->done[i]) {
 			walk_from(check, stage, walk, i);
 		}
