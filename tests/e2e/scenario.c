@@ -474,7 +474,7 @@ static void print_instances(struct play *play)
 	struct swm_set set = {0};
 	list_instances(play, (struct swm_str){0}, &set);
 	const struct swm_instance_row *rows = set.items;
-	const struct swm_instance_row *sorted[PAGE_ROWS];
+	const struct swm_instance_row *sorted[PAGE_ROWS] = {0};
 	for (size_t i = 0; i < set.count; i++) {
 		sorted[i] = &rows[i];
 	}
