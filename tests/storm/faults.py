@@ -57,6 +57,17 @@ def count_owed(storm):
     return ask(storm, OWED)
 
 
+def describe(storm):
+    """What the broker holds, for people who look for the cause."""
+    if storm.queue != "rabbitmq":
+        return ""
+    queues = storm.servers.call("rabbitmq", "ctl", "-p", "swm", "list_queues", "name",
+                                "messages_ready", "messages_unacknowledged", "consumers")
+    channels = storm.servers.call("rabbitmq", "ctl", "-p", "swm", "list_channels", "connection",
+                                  "messages_unacknowledged", "consumer_count")
+    return queues + channels
+
+
 def kill_one(prefix):
     def act(storm):
         names = sorted(name for name in storm.processes if name.startswith(prefix))
