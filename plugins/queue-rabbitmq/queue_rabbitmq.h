@@ -7,7 +7,7 @@
  * operations that queue.c puts into the table. Their contracts are those of swm/queue.h.
  *
  * Concurrency: a struct swm_queue is constant after open, but for `control`, which its
- * mutex guards, and the number of consumers, which is atomic. Consumers and publishers
+ * mutex guards, and what is atomic about consumers. Consumers and publishers
  * have connections of their own: the client library shares nothing between threads.
  */
 
@@ -41,6 +41,7 @@ struct swm_queue {
 	struct swm_rmq_address address;
 	amqp_table_t arguments; /* of the queues that it declares */
 	_Atomic uint32_t consumer_count;
+	_Atomic int64_t cancelled_ms; /* when the broker last cancelled one; 0: never */
 	/* For prepare and depth, which any thread may call. */
 	pthread_mutex_t mutex;
 	struct swm_rmq_link control;

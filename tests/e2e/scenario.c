@@ -37,7 +37,8 @@
 /* A StartTask that was received and acknowledged, and no step has asked for yet. */
 struct held {
 	size_t queue;
-	struct swm_str body;
+	char *body;
+	size_t len;
 };
 
 struct task_queue {
@@ -149,7 +150,7 @@ static void close_play(struct play *play)
 		json_decref(play->queues[i].last);
 	}
 	for (size_t i = 0; i < play->held_count; i++) {
-		free((void *)(uintptr_t)play->held[i].body.ptr);
+		free(play->held[i].body);
 	}
 	world_close(&play->world);
 	json_decref(play->scenario);
@@ -233,7 +234,7 @@ static void receive(struct play *play, int64_t timeout_ms)
 		give_up("too many messages on", play->queues[queue].name);
 	}
 	memcpy(copy, delivery.body.ptr, delivery.body.len);
-	play->held[play->held_count++] = (struct held){queue, {copy, delivery.body.len}};
+	play->held[play->held_count++] = (struct held){queue, copy, delivery.body.len};
 	const struct swm_settlement done = {.token = delivery.token, .action = SWM_ACK};
 	world_check(ops->consumer_settle(play->consumer, &done, 1, &err), &err, "settle");
 }
@@ -261,11 +262,11 @@ static void take(struct play *play, const char *name)
 		receive(play, POLL_MS);
 	}
 	(void)printf("took %s ", name);
-	print_bytes(held->body);
+	print_bytes((struct swm_str){held->body, held->len});
 	(void)putchar('\n');
 	json_decref(queue->last);
-	queue->last = json_loadb(held->body.ptr, held->body.len, 0, NULL);
-	free((void *)(uintptr_t)held->body.ptr);
+	queue->last = json_loadb(held->body, held->len, 0, NULL);
+	free(held->body);
 	play->held_count--;
 	memmove(held, held + 1, (size_t)(&play->held[play->held_count] - held) * sizeof(*held));
 }
@@ -478,7 +479,7 @@ static void print_instances(struct play *play)
 	for (size_t i = 0; i < set.count; i++) {
 		sorted[i] = &rows[i];
 	}
-	qsort(sorted, set.count, sizeof(sorted[0]), by_id);
+	qsort(sorted, set.count, sizeof(struct swm_instance_row *), by_id);
 	for (size_t i = 0; i < set.count; i++) {
 		print_instance(play, sorted[i]);
 	}

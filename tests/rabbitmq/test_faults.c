@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long the adapter waits before it makes a queue again that was deleted. */
+#define DELETION_MS 2000
+
 #define MANY 200
 
 /* The call that has begun at `from_ms` may have taken so long. */
@@ -291,7 +294,12 @@ static void queue_deleted(void **state)
 	broker->ops->consumer_close(consumer);
 	assert_int_equal(broker_publish(broker, publisher, queue, "no"), SWM_E_NOT_FOUND);
 
-	/* Who listens anew makes it anew, and the same publisher reaches it. */
+	/* Not while the deletion may be under way; then who listens makes it anew, and the
+	 * same publisher reaches it. */
+	assert_int_equal(broker->ops->consumer_open(
+				 broker->queue, &queue, 1, 0, &consumer, &broker->err),
+		SWM_E_UNAVAILABLE);
+	sleep_ms(DELETION_MS);
 	consumer = broker_listen(broker, queue, 0);
 	assert_int_equal(broker_publish(broker, publisher, queue, "yes"), SWM_OK);
 	broker_drain(broker, consumer, 1);
