@@ -78,7 +78,7 @@ static const struct scene scenes[] = {
 		BIT(SIM_FAULT_CRASH) | BIT(SIM_FAULT_COMMIT_DOUBT), IN_FULL, 0},
 	{"each", "a kill, a doubt, and a message that comes twice",
 		BIT(SIM_FAULT_DUPLICATE) | BIT(SIM_FAULT_CRASH) | BIT(SIM_FAULT_COMMIT_DOUBT),
-		IN_FULL, 1},
+		BY_NAME, 1},
 	{"whole", "a kill, a doubt, and every message comes once or twice",
 		BIT(SIM_FAULT_DUPLICATE) | BIT(SIM_FAULT_CRASH) | BIT(SIM_FAULT_COMMIT_DOUBT),
 		BY_NAME, 0},
