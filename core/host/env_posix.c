@@ -38,7 +38,7 @@ static swm_status failed(int code, const char *what, struct swm_error *err)
 	if (err != NULL) {
 		err->status = status;
 		err->native = code;
-		snprintf(err->message, sizeof(err->message),
+		(void)snprintf(err->message, sizeof(err->message),
 			"%s failed (error %d); raise the "
 			"limits on threads and memory of this process",
 			what, code);

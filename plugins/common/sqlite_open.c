@@ -32,7 +32,7 @@ static swm_status open_lock(struct swm_db *db, struct swm_error *err)
 	if (!db->lock_path) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	}
-	snprintf(db->lock_path, room, "%s-lock", db->path);
+	(void)snprintf(db->lock_path, room, "%s-lock", db->path);
 	return swm_write_lock_open(&db->lock, db->lock_path, err);
 }
 
@@ -96,7 +96,7 @@ static swm_status check_kind(struct swm_db *db, uint32_t application_id, struct 
 			"choose another path",
 			db->path, (unsigned)found);
 	}
-	snprintf(pragma, sizeof(pragma), "PRAGMA application_id=%ld",
+	(void)snprintf(pragma, sizeof(pragma), "PRAGMA application_id=%ld",
 		(long)(int32_t)application_id);
 	return swm_db_exec(db, pragma, err);
 }

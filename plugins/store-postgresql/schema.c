@@ -131,7 +131,8 @@ static swm_status exists(const struct swm_store *store, struct wire *wire, const
 	char question[QUESTION_MAX];
 	PGresult *answer = NULL;
 
-	snprintf(question, sizeof(question), "SELECT %s('%s') IS NOT NULL", function, name);
+	(void)snprintf(
+		question, sizeof(question), "SELECT %s('%s') IS NOT NULL", function, name);
 	swm_status status = exec(store, wire, question, "look for the tables", &answer, err);
 	if (status == SWM_OK) {
 		*there = strcmp(PQgetvalue(answer, 0, 0), "t") == 0;
@@ -213,7 +214,7 @@ static swm_status begin(const struct swm_store *store, struct wire *wire, struct
 {
 	char text[QUESTION_MAX];
 
-	snprintf(text, sizeof(text), "BEGIN; SELECT pg_advisory_xact_lock(%lld)",
+	(void)snprintf(text, sizeof(text), "BEGIN; SELECT pg_advisory_xact_lock(%lld)",
 		(long long)lock_key(store->config));
 	return wire_exec(wire, text, WIRE_HARMLESS, "lock the schema", NULL, err);
 }
@@ -245,7 +246,7 @@ static swm_status take_step(const struct swm_store *store, struct wire *wire, in
 	char text[QUESTION_MAX];
 	swm_status status = exec(store, wire, steps[version], "upgrade the tables", NULL, err);
 
-	snprintf(text, sizeof(text), "UPDATE {version} SET version = %lld",
+	(void)snprintf(text, sizeof(text), "UPDATE {version} SET version = %lld",
 		(long long)version + 1);
 	return status == SWM_OK ? exec(store, wire, text, "upgrade the tables", NULL, err)
 				: status;

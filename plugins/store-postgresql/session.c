@@ -106,8 +106,8 @@ swm_status store_connect(
 		return status;
 	}
 	/* The server gives up a little before we do, so that there is no doubt. */
-	snprintf(text, sizeof(text), "%s SET statement_timeout = %lld; %s", store_settings,
-		(long long)(timeout_ms > 10 ? timeout_ms - timeout_ms / 10 : 9),
+	(void)snprintf(text, sizeof(text), "%s SET statement_timeout = %lld; %s",
+		store_settings, (long long)(timeout_ms > 10 ? timeout_ms - timeout_ms / 10 : 9),
 		server_question);
 	status = wire_exec(wire, text, WIRE_HARMLESS, "set the session up", &answer, err);
 	if (status == SWM_OK) {

@@ -205,8 +205,8 @@ static swm_status make_target(struct swm_store *store, struct swm_error *err)
 	target->values = target->keywords + places;
 	char *port = (char *)(target->values + places);
 	char *timeout = port + NUMBER_MAX;
-	snprintf(port, NUMBER_MAX, "%lld", (long long)config->port);
-	snprintf(timeout, NUMBER_MAX, "%lld", (long long)target->timeout_ms);
+	(void)snprintf(port, NUMBER_MAX, "%lld", (long long)config->port);
+	(void)snprintf(timeout, NUMBER_MAX, "%lld", (long long)target->timeout_ms);
 
 	/* First, so that what follows has the last word. */
 	set(target, &count, "keepalives_idle", "10");
@@ -247,8 +247,8 @@ static swm_status make_where(struct swm_store *store, struct swm_error *err)
 	if (!store->target.where) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	}
-	snprintf(store->target.where, room, "%s:%lld/%s", config->host, (long long)config->port,
-		config->database);
+	(void)snprintf(store->target.where, room, "%s:%lld/%s", config->host,
+		(long long)config->port, config->database);
 	return SWM_OK;
 }
 

@@ -173,7 +173,7 @@ static swm_status not_connected(const struct wire *wire, struct swm_error *err)
 	char message[SWM_ERROR_MESSAGE_MAX];
 
 	/* Behind the text of a verbose error stands where in the server it was made. */
-	snprintf(message, sizeof(message), "%s", PQerrorMessage(wire->conn));
+	(void)snprintf(message, sizeof(message), "%s", PQerrorMessage(wire->conn));
 	char *location = strstr(message, "\nLOCATION");
 	if (location) {
 		*location = '\0';

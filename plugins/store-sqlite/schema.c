@@ -168,7 +168,7 @@ static swm_status upgrade(
 	for (; version < STORE_SCHEMA_VERSION && status == SWM_OK; version++) {
 		status = swm_db_exec(db, steps[version], err);
 	}
-	snprintf(pragma, sizeof(pragma), "PRAGMA user_version=%d", STORE_SCHEMA_VERSION);
+	(void)snprintf(pragma, sizeof(pragma), "PRAGMA user_version=%d", STORE_SCHEMA_VERSION);
 	return status == SWM_OK ? swm_db_exec(db, pragma, err) : status;
 }
 

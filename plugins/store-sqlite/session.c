@@ -148,7 +148,7 @@ static swm_status set_cache_size(struct swm_session *session, struct swm_error *
 	char pragma[64];
 
 	/* Negative: in KiB instead of pages. */
-	snprintf(pragma, sizeof(pragma), "PRAGMA cache_size=-%lld",
+	(void)snprintf(pragma, sizeof(pragma), "PRAGMA cache_size=-%lld",
 		(long long)(session->store->config->cache_bytes / 1024));
 	return swm_db_exec(&session->db, pragma, err);
 }

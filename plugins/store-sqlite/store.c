@@ -74,7 +74,7 @@ static swm_status take_place(struct swm_store *store, struct swm_error *err)
 	if (!path) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	}
-	snprintf(path, room, "%s-orchestrator", store->config->path);
+	(void)snprintf(path, room, "%s-orchestrator", store->config->path);
 	swm_status status = swm_lock_file_open(path, &fd, err);
 	if (status == SWM_OK) {
 		status = lock_place(fd, path, store->config->path, err);
