@@ -11,11 +11,10 @@
 #include "queue_rabbitmq.h"
 
 #include "status.h"
+#include "timed_lock.h"
 #include "topology.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* Declarations and their answers are small. */
 #define FRAME_MAX_BYTES (32 * 1024)
@@ -66,22 +65,7 @@ static swm_status queue_open(
 /* Another thread may be waiting for the broker with the control connection. */
 static swm_status lock_control(struct swm_queue *queue, struct swm_error *err)
 {
-	struct timespec until;
-
-	if (clock_gettime(CLOCK_REALTIME, &until) != 0) {
-		return swm_fail(err, SWM_E_INTERNAL, errno, "no clock");
-	}
-	until.tv_sec += (time_t)(queue->call_timeout_ms / 1000);
-	until.tv_nsec += (long)(queue->call_timeout_ms % 1000) * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
-	if (pthread_mutex_timedlock(&queue->mutex, &until) != 0) {
-		return swm_fail(err, SWM_E_TIMEOUT, 0, "%s: other threads kept it busy",
-			queue->address.name);
-	}
-	return SWM_OK;
+	return swm_timed_lock(&queue->mutex, queue->call_timeout_ms, queue->address.name, err);
 }
 
 /* What is asked on the control connection. */

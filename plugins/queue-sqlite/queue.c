@@ -12,12 +12,11 @@
 
 #include "layout.h"
 #include "status.h"
+#include "timed_lock.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 swm_status swm_queue_unavailable(struct swm_error *err)
 {
@@ -113,22 +112,7 @@ static swm_status queue_open(
 /* Another thread may be waiting for the file's lock with the control connection. */
 static swm_status lock_control(struct swm_queue *queue, struct swm_error *err)
 {
-	struct timespec until;
-
-	if (clock_gettime(CLOCK_REALTIME, &until) != 0) {
-		return swm_fail(err, SWM_E_INTERNAL, errno, "no clock");
-	}
-	until.tv_sec += (time_t)(queue->call_timeout_ms / 1000);
-	until.tv_nsec += (long)(queue->call_timeout_ms % 1000) * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
-	if (pthread_mutex_timedlock(&queue->mutex, &until) != 0) {
-		return swm_fail(err, SWM_E_TIMEOUT, 0, "%s: other threads kept it busy",
-			queue->config->path);
-	}
-	return SWM_OK;
+	return swm_timed_lock(&queue->mutex, queue->call_timeout_ms, queue->config->path, err);
 }
 
 static swm_status queue_prepare(struct swm_queue *queue, const struct swm_str *names,

@@ -229,23 +229,40 @@ static void read_contents(struct record_inode *inode, const char *path)
 	(void)fclose(file);
 }
 
-/* Takes in what a folder holds. */
-static void take_in(struct record *record, const char *folder)
+static DIR *open_folder(const char *folder)
 {
 	DIR *dir = opendir(folder);
-	const struct dirent *item;
-	char path[POWER_PATH_MAX];
 
 	if (!dir) {
 		power_die("%s: %s", folder, strerror(errno));
 	}
+	return dir;
+}
+
+/* The next thing in a folder that counts, and its path; NULL: no more. */
+static const struct dirent *next_item(DIR *dir, const char *folder, char path[POWER_PATH_MAX])
+{
+	const struct dirent *item;
+
 	while ((item = readdir(dir))) {
+		if (item->d_name[0] != '.' && !is_left_out(item->d_name)) {
+			power_path(path, POWER_PATH_MAX, "%s/%s", folder, item->d_name);
+			return item;
+		}
+	}
+	return NULL;
+}
+
+/* Takes in what a folder holds. */
+static void take_in(struct record *record, const char *folder)
+{
+	DIR *dir = open_folder(folder);
+	const struct dirent *item;
+	char path[POWER_PATH_MAX];
+
+	while ((item = next_item(dir, folder, path))) {
 		uint32_t name;
 
-		if (item->d_name[0] == '.' || is_left_out(item->d_name)) {
-			continue;
-		}
-		power_path(path, sizeof(path), "%s/%s", folder, item->d_name);
 		if (!record_find(record, path, &name)) {
 			power_die("%s: is not below %s", path, record->root);
 		}
@@ -262,20 +279,13 @@ static void take_in(struct record *record, const char *folder)
 /* The names that nobody told of: of folders, and of files that SQLite did not make. */
 static void take_in_new(struct record *record, const char *folder)
 {
-	DIR *dir = opendir(folder);
+	DIR *dir = open_folder(folder);
 	const struct dirent *item;
 	char path[POWER_PATH_MAX];
 
-	if (!dir) {
-		power_die("%s: %s", folder, strerror(errno));
-	}
-	while ((item = readdir(dir))) {
+	while ((item = next_item(dir, folder, path))) {
 		uint32_t name;
 
-		if (item->d_name[0] == '.' || is_left_out(item->d_name)) {
-			continue;
-		}
-		power_path(path, sizeof(path), "%s/%s", folder, item->d_name);
 		if (record_find(record, path, &name) &&
 			record->names[name].inode == RECORD_NOTHING) {
 			give_inode(record, name, item->d_type == DT_DIR);

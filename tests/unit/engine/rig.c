@@ -235,6 +235,29 @@ void rig_drain(struct rig *rig)
 	}
 }
 
+int rig_setup(void **state)
+{
+	*state = rig_create();
+	return 0;
+}
+
+int rig_teardown(void **state)
+{
+	rig_destroy(*state);
+	return 0;
+}
+
+size_t rig_published(const struct rig *rig, const char *destination)
+{
+	return fake_queue_published_count(rig->world.queue, destination);
+}
+
+size_t rig_left_on_queue(const struct rig *rig)
+{
+	return fake_queue_waiting(rig->world.queue, WORKFLOW_QUEUE) +
+	       fake_queue_unsettled(rig->world.queue, WORKFLOW_QUEUE);
+}
+
 int64_t counter(const struct rig *rig, const char *metric)
 {
 	return fake_host_counter(rig->world.host, metric);

@@ -84,6 +84,15 @@ void rig_drain(struct rig *rig);
 
 int64_t counter(const struct rig *rig, const char *metric);
 
+/* The setup and teardown of tests with a rig: *state is the rig. */
+int rig_setup(void **state);
+int rig_teardown(void **state);
+
+/* How many messages were published to a destination; how many of the workflow queue are
+ * waiting, or out and not settled. */
+size_t rig_published(const struct rig *rig, const char *destination);
+size_t rig_left_on_queue(const struct rig *rig);
+
 /* The folding of every instance of a store; fails the test when one does not fit. */
 void check_folds(const struct world *world);
 

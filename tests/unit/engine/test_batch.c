@@ -13,29 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int setup(void **state)
-{
-	*state = rig_create();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_destroy(*state);
-	return 0;
-}
-
-static size_t published(const struct rig *rig, const char *destination)
-{
-	return fake_queue_published_count(rig->world.queue, destination);
-}
-
-static size_t left_on_queue(const struct rig *rig)
-{
-	return fake_queue_waiting(rig->world.queue, WORKFLOW_QUEUE) +
-	       fake_queue_unsettled(rig->world.queue, WORKFLOW_QUEUE);
-}
-
 static size_t pending(const struct rig *rig)
 {
 	return fake_store_outbox_count(rig->world.store, SWM_OUTBOX_PENDING);
@@ -67,10 +44,10 @@ static void publishes_what_is_committed_then_acks(void **state)
 	send_start(&rig->world, "1");
 	assert_int_equal(rig_receive(rig, 10), 1);
 	assert_int_equal(rig_round(rig), SWM_OK);
-	assert_int_equal(published(rig, "q_a"), 1);
-	assert_int_equal(left_on_queue(rig), 1);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
+	assert_int_equal(rig_left_on_queue(rig), 1);
 	assert_int_equal(rig_settle(rig), 0);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 
 	const struct swm_message *message = fake_queue_published(rig->world.queue, "q_a", 0);
 	const struct swm_outbox_row *row =
@@ -123,14 +100,14 @@ static void marks_of_a_failed_commit_go_into_the_next(void **state)
 	assert_null(rig->link.session);
 	assert_int_equal(rig->marks.count, 1);
 	assert_int_equal(rig_settle(rig), 1);
-	assert_int_equal(left_on_queue(rig), 1);
-	assert_int_equal(published(rig, "q_b"), 0);
+	assert_int_equal(rig_left_on_queue(rig), 1);
+	assert_int_equal(rig_published(rig, "q_b"), 0);
 
 	assert_int_equal(rig_round(rig), SWM_OK);
 	assert_int_equal(rig_settle(rig), 0);
 	assert_int_equal(pending(rig), 1);
-	assert_int_equal(published(rig, "q_b"), 1);
-	assert_int_equal(published(rig, "q_a"), 1);
+	assert_int_equal(rig_published(rig, "q_b"), 1);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
 }
 
 static void folds_events_of_one_instance_into_one_item(void **state)
@@ -144,9 +121,9 @@ static void folds_events_of_one_instance_into_one_item(void **state)
 	assert_int_equal(counter(rig, "commits"), 2);
 	assert_int_equal(counter(rig, "commit_calls"), 1);
 	assert_int_equal(counter(rig, "events_recorded"), 4);
-	assert_int_equal(published(rig, "q_a"), 2);
-	assert_int_equal(published(rig, "q_b"), 1);
-	assert_int_equal(published(rig, "q_c"), 1);
+	assert_int_equal(rig_published(rig, "q_a"), 2);
+	assert_int_equal(rig_published(rig, "q_b"), 1);
+	assert_int_equal(rig_published(rig, "q_c"), 1);
 	/* The next event finds the instance in the cache. */
 	struct swm_cached *cached = swm_cache_find(&rig->cache, SWM_STR("T/1"));
 	assert_non_null(cached);
@@ -163,8 +140,8 @@ static void equal_events_of_a_batch_count_once(void **state)
 	rig_drain(rig);
 	assert_int_equal(counter(rig, "events_recorded"), 1);
 	assert_int_equal(counter(rig, "events_seen"), 2);
-	assert_int_equal(published(rig, "q_a"), 1);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 }
 
 static void the_same_id_in_two_instances_is_two_events(void **state)
@@ -186,8 +163,8 @@ static void a_redelivered_event_changes_nothing(void **state)
 	rig_drain(rig);
 	assert_int_equal(fake_store_calls(rig->world.store, FAKE_COMMIT), commits);
 	assert_int_equal(counter(rig, "events_seen"), 1);
-	assert_int_equal(published(rig, "q_a"), 1);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 }
 
 /* A second orchestrator that gets ahead, once. */
@@ -218,14 +195,14 @@ static void a_conflict_is_computed_again(void **state)
 	fake_store_before_commit(rig->world.store, compete, &competitor);
 
 	assert_int_equal(rig_round(rig), SWM_E_CONFLICT);
-	assert_int_equal(published(rig, "q_b"), 0);
+	assert_int_equal(rig_published(rig, "q_b"), 0);
 	assert_int_equal(rig_settle(rig), 1); /* the other item went through */
 	assert_int_equal(counter(rig, "commit_conflicts"), 1);
 	assert_null(swm_cache_find(&rig->cache, SWM_STR("T/1")));
 
 	assert_int_equal(rig_round(rig), SWM_OK);
 	assert_int_equal(rig_settle(rig), 0);
-	assert_int_equal(published(rig, "q_b"), 1);
+	assert_int_equal(rig_published(rig, "q_b"), 1);
 	assert_int_equal(counter(rig, "events_recorded"), 4);
 	fake_store_before_commit(rig->world.store, NULL, NULL);
 	rig_destroy(competitor.rig);
@@ -238,7 +215,7 @@ static void a_lost_answer_that_was_applied_is_not_repeated(void **state)
 	fail_store(rig, FAKE_COMMIT, SWM_E_INDOUBT, true);
 	assert_int_equal(rig_receive(rig, 10), 1);
 	assert_int_equal(rig_round(rig), SWM_E_INDOUBT);
-	assert_int_equal(published(rig, "q_a"), 0);
+	assert_int_equal(rig_published(rig, "q_a"), 0);
 	assert_null(rig->link.session);
 	assert_int_equal(rig_settle(rig), 1);
 
@@ -247,7 +224,7 @@ static void a_lost_answer_that_was_applied_is_not_repeated(void **state)
 	assert_int_equal(fake_store_calls(rig->world.store, FAKE_COMMIT), commits);
 	assert_int_equal(rig_settle(rig), 0);
 	/* What was owed is in the outbox, for the dispatcher. */
-	assert_int_equal(published(rig, "q_a"), 0);
+	assert_int_equal(rig_published(rig, "q_a"), 0);
 	assert_int_equal(pending(rig), 1);
 }
 
@@ -258,10 +235,10 @@ static void a_lost_answer_that_was_not_applied_is_repeated(void **state)
 	fail_store(rig, FAKE_COMMIT, SWM_E_INDOUBT, false);
 	assert_int_equal(rig_receive(rig, 10), 1);
 	assert_int_equal(rig_round(rig), SWM_E_INDOUBT);
-	assert_int_equal(published(rig, "q_a"), 0);
+	assert_int_equal(rig_published(rig, "q_a"), 0);
 	assert_int_equal(rig_settle(rig), 1);
 	assert_int_equal(rig_round(rig), SWM_OK);
-	assert_int_equal(published(rig, "q_a"), 1);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
 	assert_int_equal(rig_settle(rig), 0);
 	assert_int_equal(counter(rig, "events_recorded"), 1);
 }
@@ -295,10 +272,10 @@ static void a_store_that_is_away_holds_everything(void **state)
 		assert_int_equal(rig_receive(rig, 10), 1);
 		assert_int_equal(rig_round(rig), SWM_E_UNAVAILABLE);
 		assert_int_equal(rig_settle(rig), 1);
-		assert_int_equal(published(rig, "q_a"), i);
+		assert_int_equal(rig_published(rig, "q_a"), i);
 		assert_int_equal(rig_round(rig), SWM_OK);
 		assert_int_equal(rig_settle(rig), 0);
-		assert_int_equal(published(rig, "q_a"), i + 1);
+		assert_int_equal(rig_published(rig, "q_a"), i + 1);
 	}
 	assert_int_equal(fake_host_logged(rig->world.host, "trying again"), 1);
 }
@@ -334,8 +311,8 @@ static void events_too_large_together_are_taken_one_by_one(void **state)
 	assert_int_equal(counter(rig, "events_recorded"), 4);
 	assert_int_equal(counter(rig, "events_parked"), 1);
 	assert_int_equal(parked(rig), 1);
-	assert_int_equal(left_on_queue(rig), 0);
-	assert_int_equal(published(rig, "q_c"), 1);
+	assert_int_equal(rig_left_on_queue(rig), 0);
+	assert_int_equal(rig_published(rig, "q_c"), 1);
 	/* The store cannot hold the message either: what fits is kept, and says so. */
 	const struct swm_outbox_row *row =
 		fake_store_outbox(rig->world.store, SWM_OUTBOX_DEAD, 0);
@@ -361,7 +338,7 @@ static void parks_what_is_no_event(void **state)
 	}
 	rig_drain(rig);
 	assert_int_equal(parked(rig), count);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 	const struct swm_outbox_row *row =
 		fake_store_outbox(rig->world.store, SWM_OUTBOX_DEAD, 0);
 	assert_null(row->instance_id.ptr);
@@ -446,7 +423,7 @@ static void puts_off_an_event_without_an_instance(void **state)
 	send_early(rig, SWM_DEFERRALS_MAX);
 	rig_drain(rig);
 	assert_int_equal(parked(rig), 1);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 	const struct swm_outbox_row *row =
 		fake_store_outbox(rig->world.store, SWM_OUTBOX_DEAD, 0);
 	assert_text(row->reason, "no such instance: T/9");
@@ -463,7 +440,7 @@ static void an_event_behind_its_start_in_the_batch_counts(void **state)
 	rig_drain(rig);
 	assert_int_equal(counter(rig, "events_deferred"), 1);
 	assert_int_equal(counter(rig, "events_recorded"), 2);
-	assert_int_equal(published(rig, "q_b"), 1);
+	assert_int_equal(rig_published(rig, "q_b"), 1);
 }
 
 /* An adapter may pass on any bytes of its client's; the event that quotes them has to be
@@ -562,7 +539,7 @@ static void a_refusal_that_may_heal_is_put_off(void **state)
 	assert_int_equal(fake_host_logged(rig->world.host, "q_a refuses"), 1);
 	assert_int_equal(rig->marks.items[0].action, SWM_MARK_RETRY);
 	assert_in_range(rig->marks.items[0].delay_ms, 500, 1000);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 
 	fake_queue_refuse(rig->world.queue, "q_a", SWM_OK);
 	send_start(&rig->world, "4");
@@ -612,9 +589,9 @@ static void does_not_publish_at_the_end_of_a_lease(void **state)
 	send_start(&rig->world, "1");
 	rig_drain(rig);
 	assert_int_equal(counter(rig, "messages_left"), 1);
-	assert_int_equal(published(rig, "q_a"), 0);
+	assert_int_equal(rig_published(rig, "q_a"), 0);
 	assert_int_equal(pending(rig), 1);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 	fake_store_before_commit(rig->world.store, NULL, NULL);
 }
 
@@ -652,7 +629,7 @@ static void publishes_in_slices_beside_a_duty(void **state)
 	rig_drain(rig);
 	assert_int_equal(watch.longest_ms, 3000);
 	assert_int_equal(fake_queue_calls(rig->world.queue, FAKE_PUBLISH), 2);
-	assert_int_equal(published(rig, "q_a"), 5); /* three in 3 s, two in 2 s */
+	assert_int_equal(rig_published(rig, "q_a"), 5); /* three in 3 s, two in 2 s */
 	assert_int_equal(counter(rig, "messages_published"), 5);
 	assert_int_equal(counter(rig, "messages_refused"), 5);
 	for (size_t i = 1; i < 5; i++) {
@@ -692,7 +669,7 @@ static void timers_are_owed_and_cancelled(void **state)
 	send_event(&rig->world, "StartWorkflow", "R", "1", NULL, NULL, "s");
 	rig_drain(rig);
 	assert_int_equal(pending(rig), 2); /* StartTask, sent; its timeout in 30 s */
-	assert_int_equal(published(rig, WORKFLOW_QUEUE), 0);
+	assert_int_equal(rig_published(rig, WORKFLOW_QUEUE), 0);
 	send_event(&rig->world, "TaskFailed", "R", "1", "ONE", "r", "f");
 	rig_drain(rig);
 	assert_int_equal(pending(rig), 1); /* the retry; the timeout is cancelled */
@@ -723,7 +700,7 @@ static void a_late_timer_of_ours_is_not_recorded(void **state)
 	fake_queue_send(rig->world.queue, WORKFLOW_QUEUE, body, NULL, id);
 	rig_drain(rig); /* on its own as well */
 	assert_int_equal(counter(rig, "events_unrecorded"), 2);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 }
 
 static void a_trace_goes_on_to_what_it_caused(void **state)
@@ -789,8 +766,8 @@ static void an_unreadable_instance_parks_its_events(void **state)
 	send_start(&rig->world, "1");
 	rig_drain(rig);
 	assert_int_equal(parked(rig), 1);
-	assert_int_equal(published(rig, "q_a"), 1);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 }
 
 static void an_instance_of_a_newer_release_waits(void **state)
@@ -804,7 +781,7 @@ static void an_instance_of_a_newer_release_waits(void **state)
 	assert_true(rig->err.message[0] != '\0');
 	assert_int_equal(rig_settle(rig), 1);
 	assert_int_equal(parked(rig), 0);
-	assert_int_equal(published(rig, "q_a"), 1);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
 }
 
 static void a_template_applied_since_is_taken_within_a_second(void **state)
@@ -818,7 +795,7 @@ static void a_template_applied_since_is_taken_within_a_second(void **state)
 	fake_host_advance(rig->world.host, 1000);
 	send_start(&rig->world, "2");
 	rig_drain(rig);
-	assert_int_equal(published(rig, "q_new"), 1);
+	assert_int_equal(rig_published(rig, "q_new"), 1);
 	assert_int_equal(fake_store_calls(rig->world.store, FAKE_TEMPLATE_GET), 0);
 }
 
@@ -830,13 +807,13 @@ static void the_cache_saves_the_template_and_the_body(void **state)
 	swm_cache_drop_all(&rig->cache);
 	send_completed(&rig->world, "1", "ONE", "a");
 	rig_drain(rig);
-	assert_int_equal(published(rig, "q_b"), 1);
+	assert_int_equal(rig_published(rig, "q_b"), 1);
 	rig->cache.max_bytes = 1;
 	swm_cache_trim(&rig->cache);
 	assert_null(swm_cache_find(&rig->cache, SWM_STR("T/1")));
 	send_completed(&rig->world, "1", "ONE", "b");
 	rig_drain(rig);
-	assert_int_equal(published(rig, "q_c"), 1);
+	assert_int_equal(rig_published(rig, "q_c"), 1);
 }
 
 static void a_finished_instance_leaves_the_cache(void **state)
@@ -855,7 +832,7 @@ static void a_finished_instance_leaves_the_cache(void **state)
 	assert_int_equal(counter(rig, "events_recorded"), 5);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)
 
 int main(void)
 {

@@ -16,29 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int setup(void **state)
-{
-	*state = rig_create();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_destroy(*state);
-	return 0;
-}
-
-static size_t published(const struct rig *rig, const char *destination)
-{
-	return fake_queue_published_count(rig->world.queue, destination);
-}
-
-static size_t left_on_queue(const struct rig *rig)
-{
-	return fake_queue_waiting(rig->world.queue, WORKFLOW_QUEUE) +
-	       fake_queue_unsettled(rig->world.queue, WORKFLOW_QUEUE);
-}
-
 static const struct swm_outbox_row *parked(const struct rig *rig)
 {
 	assert_int_equal(fake_store_outbox_count(rig->world.store, SWM_OUTBOX_DEAD), 1);
@@ -102,7 +79,7 @@ static void the_reason_for_no_instance_is_cut_at_a_letter(void **state)
 			fake_store_outbox(rig->world.store, SWM_OUTBOX_DEAD, shift)->reason,
 			"no such instance: T/");
 	}
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 }
 
 /* The header that counts deferrals may be anybody's. */
@@ -153,8 +130,8 @@ static void an_id_without_end_is_parked(void **state)
 	send_start(&rig->world, "1");
 	rig_drain(rig);
 	assert_reason(parked(rig)->reason, "the id of the event is over its limit");
-	assert_int_equal(published(rig, "q_a"), 1);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 }
 
 static void fail_put(struct rig *rig, unsigned after, unsigned times, swm_status status)
@@ -187,7 +164,7 @@ static void what_is_too_large_to_park_is_cut(void **state)
 		assert_int_equal(row->body.len, strlen(body) / 2);
 		assert_memory_equal(row->body.ptr, body, row->body.len);
 	}
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 }
 
 /* One of two is too large, and the store goes away over the other. */
@@ -242,8 +219,8 @@ static void an_instance_without_its_template_parks_its_events(void **state)
 	send_start(&rig->world, "1");
 	rig_drain(rig);
 	assert_reason(parked(rig)->reason, "template T:9 is not in the store");
-	assert_int_equal(published(rig, "q_a"), 1);
-	assert_int_equal(left_on_queue(rig), 0);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
+	assert_int_equal(rig_left_on_queue(rig), 0);
 }
 
 /* Written by a release that knew more: it waits for that one, and stops nobody. */
@@ -259,7 +236,7 @@ static void a_template_of_another_release_waits(void **state)
 	assert_int_equal(rig_round(rig), SWM_E_UNSUPPORTED);
 	assert_reason(swm_str_from(rig->err.message), "this release cannot read it");
 	assert_int_equal(rig_settle(rig), 1);
-	assert_int_equal(published(rig, "q_a"), 1);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
 	assert_int_equal(fake_store_outbox_count(rig->world.store, SWM_OUTBOX_DEAD), 0);
 }
 
@@ -288,7 +265,7 @@ static void a_body_left_out_is_a_fault_of_the_store(void **state)
 	rig->link.ops = &ops;
 	send_completed(&rig->world, "1", "ONE", "a");
 	rig_drain(rig); /* the cache has it */
-	assert_int_equal(published(rig, "q_b"), 1);
+	assert_int_equal(rig_published(rig, "q_b"), 1);
 	swm_cache_drop_all(&rig->cache);
 	send_completed(&rig->world, "1", "ONE", "b");
 	assert_int_equal(rig_receive(rig, 1), 1);
@@ -298,7 +275,7 @@ static void a_body_left_out_is_a_fault_of_the_store(void **state)
 	rig->link.ops = &fake_store_ops;
 	assert_int_equal(rig_round(rig), SWM_OK);
 	assert_int_equal(rig_settle(rig), 0);
-	assert_int_equal(published(rig, "q_c"), 1);
+	assert_int_equal(rig_published(rig, "q_c"), 1);
 }
 
 static void each_cause_hands_on_its_own_trace(void **state)
@@ -336,7 +313,7 @@ static void a_start_that_is_rejected_makes_no_instance(void **state)
 	assert_null(swm_cache_find(&rig->cache, SWM_STR("T/1")));
 	send_start(&rig->world, "1");
 	rig_drain(rig);
-	assert_int_equal(published(rig, "q_a"), 1);
+	assert_int_equal(rig_published(rig, "q_a"), 1);
 }
 
 static void a_large_body_is_kept_whole(void **state)
@@ -429,7 +406,7 @@ static void the_words_of_an_adapter_are_made_text(void **state)
 	rig->queues[0].ops = &fake_queue_ops;
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)
 
 int main(void)
 {
