@@ -14,13 +14,20 @@ packages_build=(gcc libc6-dev pkg-config meson ninja-build libjansson-dev libmd-
 packages_postgresql=(postgresql-15 postgresql-client-15 openssl procps util-linux)
 # shellcheck disable=SC2034
 packages_rabbitmq=(rabbitmq-server erlang-base openssl procps util-linux)
+# shellcheck disable=SC2034
+packages_kafka=(maven openjdk-17-jre-headless openssl procps util-linux)
+# shellcheck disable=SC2034
+packages_sqs=(curl maven openjdk-17-jre-headless procps util-linux)
+# shellcheck disable=SC2034
+packages_mongodb=(ecj maven openjdk-17-jre-headless procps util-linux)
 
 # What the tests need beyond that, the client libraries of all adapters included.
 # shellcheck disable=SC2034
 packages_tests=(abigail-tools binutils clang clang-format clang-tidy cppcheck g++ gcovr git jq
 	libclang-rt-14-dev libcmocka-dev libpq-dev librabbitmq-dev patch procps python3
 	python3-jsonschema shellcheck sqlite3 strace util-linux
-	"${packages_postgresql[@]}" "${packages_rabbitmq[@]}")
+	"${packages_postgresql[@]}" "${packages_rabbitmq[@]}" "${packages_kafka[@]}"
+	"${packages_sqs[@]}" "${packages_mongodb[@]}")
 
 # What the full run needs beyond that.
 # shellcheck disable=SC2034

@@ -198,12 +198,13 @@ service_usage() {
 	cat >&2 <<END
 usage: tests/services/$service_name COMMAND
 
-  install           the packages, through apt
+  install           the packages, through apt, and what is not in Debian
   start             unless it runs; returns when it is ready
   stop [SIGNAL]     ends it; what it stored stays
   restart [SIGNAL]  both, on the same port
   freeze, thaw      SIGSTOP and SIGCONT to all of its processes
   running           exit status 0 when it runs
+  ours              exit status 0 unless the environment names somebody else's server
   wipe              stops it and removes what it stored
   version           the server's own version line
   config            the section of the configuration file to use
@@ -218,6 +219,7 @@ service_main() {
 	if [ "$command" = install ]; then
 		# shellcheck disable=SC2154 # the service's own file sets it
 		packages_need "${service_packages[@]}"
+		service_fetch
 		return
 	fi
 	service_open_dir
@@ -231,6 +233,7 @@ service_main() {
 	freeze) service_each_process service_signal STOP ;;
 	thaw) service_each_process service_signal CONT ;;
 	running) service_running ;;
+	ours) ;;
 	wipe)
 		service_stop
 		find "$service_dir" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} +
@@ -247,7 +250,28 @@ service_main() {
 	esac
 }
 
-# A service with more than one process, or commands of its own, redefines these.
+# service_theirs VARIABLE COMMAND: instead of service_main, for a server that this variable
+# names and that is somebody else's: it is there, and is left as it is.
+service_theirs() {
+	case ${2:-} in
+	install | start | stop | running) ;;
+	version) echo "the server that $1 names" ;;
+	config) echo "# $service_name: $1 is set and names the server" ;;
+	env) ;;
+	ours) return 1 ;;
+	*)
+		service_say "$1 names the server: it is not ours to ${2:-start}"
+		return 1
+		;;
+	esac
+}
+
+# A service that is not all in Debian, has more than one process, or has commands of its
+# own, redefines these.
+service_fetch() {
+	:
+}
+
 service_running() {
 	service_pid server >/dev/null
 }
