@@ -20,6 +20,9 @@ packages_kafka=(maven openjdk-17-jre-headless openssl procps util-linux)
 packages_sqs=(curl maven openjdk-17-jre-headless procps util-linux)
 # shellcheck disable=SC2034
 packages_mongodb=(ecj maven openjdk-17-jre-headless procps util-linux)
+# shellcheck disable=SC2034
+packages_moto=(openssl procps python3-boto3 python3-cryptography python3-flask python3-flask-cors
+	python3-responses python3-venv python3-xmltodict util-linux)
 
 # What the tests need beyond that, the client libraries of all adapters included.
 # shellcheck disable=SC2034
@@ -27,7 +30,7 @@ packages_tests=(abigail-tools binutils clang clang-format clang-tidy cppcheck g+
 	libclang-rt-14-dev libcmocka-dev libpq-dev librabbitmq-dev patch procps python3
 	python3-jsonschema shellcheck sqlite3 strace util-linux
 	"${packages_postgresql[@]}" "${packages_rabbitmq[@]}" "${packages_kafka[@]}"
-	"${packages_sqs[@]}" "${packages_mongodb[@]}")
+	"${packages_sqs[@]}" "${packages_mongodb[@]}" "${packages_moto[@]}")
 
 # What the full run needs beyond that.
 # shellcheck disable=SC2034
