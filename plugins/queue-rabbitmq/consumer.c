@@ -78,6 +78,8 @@ static swm_status copy_sources(struct swm_consumer *consumer, const struct swm_s
 	return SWM_OK;
 }
 
+/* For the consumers that follow. The answer says that the broker has taken what went
+ * before, which it does not answer one by one. */
 static swm_status set_prefetch(
 	struct swm_consumer *consumer, int64_t until_ms, struct swm_error *err)
 {
@@ -95,8 +97,6 @@ static swm_status set_prefetch(
 		link, amqp_get_rpc_reply(link->state), "set the prefetch", err);
 }
 
-/* The broker does not answer these one by one: that it has taken them all is known when it
- * answers the call that follows. */
 static swm_status consume_all(
 	struct swm_consumer *consumer, int64_t until_ms, struct swm_error *err)
 {
@@ -117,7 +117,10 @@ static swm_status consume_all(
 			&consumer->link, AMQP_BASIC_CONSUME_METHOD, &consume, until_ms, err);
 	}
 	swm_rmq_link_cork(&consumer->link, false);
-	return status == SWM_OK ? set_prefetch(consumer, until_ms, err) : status;
+	if (status == SWM_OK) {
+		status = set_prefetch(consumer, until_ms, err);
+	}
+	return status == SWM_OK ? swm_rmq_guard_set(consumer, true, until_ms, err) : status;
 }
 
 static swm_status listen_to(struct swm_consumer *consumer, const struct swm_str *sources,
@@ -133,6 +136,7 @@ static swm_status listen_to(struct swm_consumer *consumer, const struct swm_str 
 	swm_status status =
 		swm_rmq_link_open(&consumer->link, &queue->address, &purpose, until_ms, err);
 
+	consumer->guarded = status == SWM_OK && swm_rmq_guard_is_needed(&consumer->link);
 	if (status == SWM_OK && queue->config->create_queues) {
 		status = swm_rmq_declare(&consumer->link, queue, sources, count, until_ms, err);
 	}

@@ -4,7 +4,8 @@
 
 /*
  * What the files about consuming share: consumer.c opens, waits and closes; inbox.c puts
- * messages together from frames; settle.c tells the broker what became of them.
+ * messages together from frames; settle.c tells the broker what became of them; guard.c
+ * sees to it that the broker tells when a queue is gone.
  *
  * A message is read from the socket into the inbox, whole; it is handed out when receive
  * asks for it; it stays in `deliveries` until the broker has been told.
@@ -31,7 +32,9 @@ struct swm_consumer {
 	struct swm_str *sources; /* one block, with the names */
 	size_t source_count;
 	uint32_t prefetch;
-	uint32_t spares;     /* how often it listens beside the first time, see spares.c */
+	uint32_t spares; /* how often it listens beside the first time, see spares.c */
+	uint32_t spares_ever;
+	bool guarded;        /* see guard.c */
 	uint32_t settlement; /* counts the settle calls, see struct swm_rmq_delivery */
 	struct swm_rmq_deliveries deliveries;
 	struct swm_rmq_announcement announced;
@@ -66,6 +69,13 @@ int64_t swm_rmq_settle_due_ms(const struct swm_consumer *consumer);
 /* spares.c: listens once more, or once less, as what is held back takes places. */
 SWM_NODISCARD swm_status swm_rmq_spares_adjust(
 	struct swm_consumer *consumer, int64_t until_ms, struct swm_error *err);
+
+/* guard.c: whether this broker has to be kept from taking consumers over. */
+bool swm_rmq_guard_is_needed(const struct swm_rmq_link *link);
+
+/* guard.c: lets the broker add consumers to the channel, or not any more. */
+SWM_NODISCARD swm_status swm_rmq_guard_set(
+	struct swm_consumer *consumer, bool up, int64_t until_ms, struct swm_error *err);
 
 /* spares.c: there is no place left for anything else. */
 bool swm_rmq_spares_used_up(const struct swm_consumer *consumer);

@@ -82,7 +82,6 @@ static swm_status cancelled(const struct swm_consumer *consumer,
 	if (find_source(consumer, cancel->consumer_tag, &source)) {
 		name = consumer->sources[source];
 	}
-	atomic_store(&consumer->queue->cancelled_ms, swm_rmq_now_ms());
 	return swm_fail(err, SWM_E_UNAVAILABLE, 0,
 		"%s: queue \"%.*s\" is gone, or has moved to another node", consumer->link.name,
 		(int)name.len, name.len == 0 ? "" : name.ptr);

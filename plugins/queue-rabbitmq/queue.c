@@ -49,7 +49,6 @@ static swm_status queue_open(
 	queue->instance = args->instance;
 	queue->call_timeout_ms = args->call_timeout_ms;
 	atomic_init(&queue->consumer_count, 0);
-	atomic_init(&queue->cancelled_ms, 0);
 	status = swm_rmq_address_read(&queue->address, queue->config, err);
 	if (status == SWM_OK) {
 		status = swm_rmq_arguments_make(queue->config, &queue->arguments, err);

@@ -41,7 +41,6 @@ struct swm_queue {
 	struct swm_rmq_address address;
 	amqp_table_t arguments; /* of the queues that it declares */
 	_Atomic uint32_t consumer_count;
-	_Atomic int64_t cancelled_ms; /* when the broker last cancelled one; 0: never */
 	/* For prepare and depth, which any thread may call. */
 	pthread_mutex_t mutex;
 	struct swm_rmq_link control;

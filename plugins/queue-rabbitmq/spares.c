@@ -39,11 +39,32 @@ bool swm_rmq_spares_used_up(const struct swm_consumer *consumer)
 	return consumer->deliveries.held / consumer->prefetch > most;
 }
 
-/* "0." and its number: the part before the dot is that of the source. */
+/* "0." and its number: the part before the dot is that of the source. No number comes twice:
+ * to a queue a tag that comes back is the old one, with what was delivered to it (3.10.8). */
 static amqp_bytes_t tag_of(uint32_t number, char text[TAG_TEXT_MAX])
 {
 	(void)snprintf(text, TAG_TEXT_MAX, "0.%u", number);
 	return amqp_cstring_bytes(text);
+}
+
+static swm_status add_spares(
+	struct swm_consumer *consumer, int64_t until_ms, struct swm_error *err)
+{
+	swm_status status = swm_rmq_guard_set(consumer, false, until_ms, err);
+	char text[TAG_TEXT_MAX];
+
+	while (status == SWM_OK && consumer->spares < wanted(consumer)) {
+		amqp_basic_consume_t consume = {
+			.queue = swm_rmq_bytes(consumer->sources[0]),
+			.consumer_tag = tag_of(++consumer->spares_ever, text),
+			.nowait = 1,
+		};
+
+		consumer->spares++;
+		status = swm_rmq_link_method(
+			&consumer->link, AMQP_BASIC_CONSUME_METHOD, &consume, until_ms, err);
+	}
+	return status == SWM_OK ? swm_rmq_guard_set(consumer, true, until_ms, err) : status;
 }
 
 swm_status swm_rmq_spares_adjust(
@@ -52,19 +73,13 @@ swm_status swm_rmq_spares_adjust(
 	swm_status status = SWM_OK;
 	char text[TAG_TEXT_MAX];
 
-	while (status == SWM_OK && consumer->spares < wanted(consumer)) {
-		amqp_basic_consume_t consume = {
-			.queue = swm_rmq_bytes(consumer->sources[0]),
-			.consumer_tag = tag_of(++consumer->spares, text),
-			.nowait = 1,
-		};
-
-		status = swm_rmq_link_method(
-			&consumer->link, AMQP_BASIC_CONSUME_METHOD, &consume, until_ms, err);
+	if (consumer->spares < wanted(consumer)) {
+		status = add_spares(consumer, until_ms, err);
 	}
 	while (status == SWM_OK && consumer->spares > wanted(consumer)) {
 		amqp_basic_cancel_t cancel = {
-			.consumer_tag = tag_of(consumer->spares--, text),
+			.consumer_tag =
+				tag_of(consumer->spares_ever - --consumer->spares, text),
 			.nowait = 1,
 		};
 

@@ -27,9 +27,6 @@
 
 #define TYPE_KEY "x-queue-type"
 
-/* How long a deletion may be under way after the consumers have heard of it. */
-#define DELETION_MS 2000
-
 swm_status swm_rmq_name_check(struct swm_str name, struct swm_error *err)
 {
 	size_t i;
@@ -236,16 +233,6 @@ static swm_status create_all(struct declaring *d, struct swm_error *err)
 	return status;
 }
 
-/* A broker tells of a deletion before it is through with it. A quorum queue that is
- * declared under the same name meanwhile may keep what it delivers to itself (seen with
- * 3.10.8: unacknowledged in the queue, and in no channel). */
-static bool is_being_deleted(const struct swm_queue *queue)
-{
-	int64_t cancelled_ms = atomic_load(&queue->cancelled_ms);
-
-	return cancelled_ms != 0 && swm_rmq_now_ms() < cancelled_ms + DELETION_MS;
-}
-
 swm_status swm_rmq_declare(struct swm_rmq_link *link, const struct swm_queue *queue,
 	const struct swm_str *names, size_t count, int64_t until_ms, struct swm_error *err)
 {
@@ -261,11 +248,6 @@ swm_status swm_rmq_declare(struct swm_rmq_link *link, const struct swm_queue *qu
 
 	for (i = 0; i < count && status == SWM_OK; i++) {
 		status = swm_rmq_name_check(names[i], err);
-	}
-	if (status == SWM_OK && queue->config->create_queues && is_being_deleted(queue)) {
-		return swm_fail(err, SWM_E_UNAVAILABLE, 0,
-			"%s: a queue was deleted a moment ago; it is declared again in %d ms",
-			queue->address.name, DELETION_MS);
 	}
 	if (status == SWM_OK && queue->config->create_queues) {
 		return create_all(&declaring, err);
