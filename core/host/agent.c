@@ -6,6 +6,7 @@
 
 #include "agent_job.h"
 #include "agent_link.h"
+#include "agent_memory.h"
 #include "error.h"
 #include "event.h"
 #include "message.h"
@@ -43,6 +44,7 @@ struct agent {
 	const struct swm_agent_config *config;
 	struct swm_agent_link link;
 	struct swm_agent_job *jobs; /* config->jobs */
+	struct swm_agent_memory memory;
 	enum phase phase;
 	bool stopping;         /* the wish to stop has been seen */
 	int64_t deadline_ms;   /* of the phase; INT64_MAX: none */
@@ -189,6 +191,31 @@ static void step_running(struct agent *agent, struct swm_agent_job *job)
 	json_decref(ended.data);
 }
 
+/* The StartTask has been answered before. Without memory to do it again it goes back. */
+static void answer_again(struct agent *agent, struct swm_agent_job *job,
+	const struct swm_agent_remembered *answered)
+{
+	struct swm_error err = {0};
+	char name[JOB_NAME_MAX];
+	job_name(job, name, sizeof(name));
+	agent_log(agent, SWM_LOG_INFO, "%s: delivered once more, answered as before", name);
+	if (swm_agent_job_repeat(job, (struct swm_str){answered->answer, answered->len},
+		    now_ms(agent), &err) != SWM_OK) {
+		agent_log(agent, SWM_LOG_ERROR, "%s", err.message);
+		swm_agent_job_settle(job, SWM_NACK, HOLD_MS, now_ms(agent), HOLD_MS);
+	}
+}
+
+/* The answer has been confirmed. */
+static void remember(struct agent *agent, struct swm_agent_job *job)
+{
+	if (swm_agent_memory_find(&agent->memory, &job->task.answer_id) == NULL) {
+		swm_agent_memory_add(
+			&agent->memory, &job->task.answer_id, job->answer, job->answer_len);
+		job->answer = NULL;
+	}
+}
+
 /* The broker will never take this answer. A failure that says so may pass; if not even
  * that does, the StartTask goes back. */
 static void replace_answer(
@@ -234,6 +261,7 @@ static void step_answering(struct agent *agent, struct swm_agent_job *job)
 	struct swm_error err = {0};
 	swm_status status = swm_agent_link_publish(&agent->link, &message, &err);
 	if (status == SWM_OK) {
+		remember(agent, job);
 		swm_agent_job_settle(job, SWM_ACK, 0, now_ms(agent), 0);
 	} else if (status == SWM_E_TOO_LARGE || status == SWM_E_INVALID) {
 		replace_answer(agent, job, &err);
@@ -403,10 +431,16 @@ static void take(struct agent *agent, const struct swm_delivery *delivery)
 	job = free_job(agent);
 	swm_agent_job_deliver(job, delivery, extends, now_ms(agent), wall_ms);
 	job->task = task;
-	if (status == SWM_OK) {
-		start(agent, job, delivery);
-	} else {
+	if (status != SWM_OK) {
 		refuse(agent, job, delivery, &err);
+		return;
+	}
+	const struct swm_agent_remembered *answered =
+		swm_agent_memory_find(&agent->memory, &task.answer_id);
+	if (answered != NULL) {
+		answer_again(agent, job, answered);
+	} else {
+		start(agent, job, delivery);
 	}
 }
 
@@ -579,6 +613,7 @@ swm_status swm_agent_run(const struct swm_agent_config *config, struct swm_error
 		swm_agent_job_finish(&agent.jobs[i]);
 	}
 	swm_agent_link_finish(&agent.link);
+	swm_agent_memory_finish(&agent.memory);
 	free(agent.jobs);
 	return agent.failure;
 }

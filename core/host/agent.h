@@ -9,7 +9,9 @@
  *
  * A StartTask is settled only after its answer has been confirmed. Whoever kills the
  * agent between the two makes the command run once more; the second answer has the
- * event_id of the first, and counts once. What keeps a StartTask from being answered
+ * event_id of the first, and counts once. As long as the agent lives it remembers its last
+ * answers (agent_memory.h), so that a StartTask whose settlement was lost is answered again
+ * without another run. What keeps a StartTask from being answered
  * (the command cannot be started, the answer cannot be sent, it cannot be read) gives it
  * back to the broker, after a pause, so that nothing is lost and nothing spins.
  *

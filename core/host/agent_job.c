@@ -7,6 +7,7 @@
 #include "error.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A lease that is said to be shorter than this is extended as if it were not: less
  * would be nothing but extending. */
@@ -64,6 +65,17 @@ void swm_agent_job_settle(struct swm_agent_job *job, uint32_t action, int64_t de
 	job->pause_ms = 0;
 }
 
+/* Takes the text over. */
+static void set_answer(struct swm_agent_job *job, char *answer, size_t len, int64_t now_ms)
+{
+	free(job->answer);
+	job->answer = answer;
+	job->answer_len = len;
+	job->state = SWM_AGENT_ANSWERING;
+	job->retry_ms = now_ms;
+	job->pause_ms = 0;
+}
+
 swm_status swm_agent_job_answer(struct swm_agent_job *job,
 	const struct swm_agent_outcome *outcome, int64_t now_ms, struct swm_error *err)
 {
@@ -72,12 +84,19 @@ swm_status swm_agent_job_answer(struct swm_agent_job *job,
 	if (answer == NULL) {
 		return swm_error_set(err, SWM_E_NOMEM, "out of memory");
 	}
-	free(job->answer);
-	job->answer = answer;
-	job->answer_len = len;
-	job->state = SWM_AGENT_ANSWERING;
-	job->retry_ms = now_ms;
-	job->pause_ms = 0;
+	set_answer(job, answer, len, now_ms);
+	return SWM_OK;
+}
+
+swm_status swm_agent_job_repeat(
+	struct swm_agent_job *job, struct swm_str answer, int64_t now_ms, struct swm_error *err)
+{
+	char *copy = malloc(answer.len);
+	if (copy == NULL) {
+		return swm_error_set(err, SWM_E_NOMEM, "out of memory");
+	}
+	memcpy(copy, answer.ptr, answer.len);
+	set_answer(job, copy, answer.len, now_ms);
 	return SWM_OK;
 }
 

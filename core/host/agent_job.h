@@ -63,6 +63,10 @@ void swm_agent_job_settle(struct swm_agent_job *job, uint32_t action, int64_t de
 swm_status swm_agent_job_answer(struct swm_agent_job *job,
 	const struct swm_agent_outcome *outcome, int64_t now_ms, struct swm_error *err);
 
+/* Likewise; but the answer is there already, and copied. */
+swm_status swm_agent_job_repeat(struct swm_agent_job *job, struct swm_str answer,
+	int64_t now_ms, struct swm_error *err);
+
 /* Ends its process and makes it free. */
 void swm_agent_job_finish(struct swm_agent_job *job);
 

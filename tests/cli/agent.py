@@ -258,6 +258,25 @@ def test_after_a_lease_was_lost_to_another_it_takes_tasks(site):
     assert site.stop(first) == 0
 
 
+def test_a_start_task_that_was_answered_is_answered_again_without_another_run(site):
+    queue = begin(site, "REMEMBERED")
+    site.configure("remembered.json", queue)
+    command = site.script("remembered", "cat >remembered.task; echo run >>remembered.runs\n"
+                                        "echo '{\"cook\": \"Bo\"}'\n")
+    agent = site.agent(queue, command)
+    ends(site, "REMEMBERED", "COMPLETED")
+    site.run("send", "--raw", "remembered.task", config="remembered.json")
+    wait_for(lambda: "answered as before" in said(agent), "it has come again")
+    time.sleep(LEASE_S * 1.5)
+    assert said(agent).count("answered as before") == 1, "it has been acknowledged"
+    assert site.stop(agent) == 0
+    assert lines(site.dir / "remembered.runs") == ["run"]
+    # comes after the second answer, which has the first one's id
+    site.run("complete", "REMEMBERED", "R1", "work", code=1)
+    rows = answers(site, "REMEMBERED")
+    assert [row["outcome"] for row in rows] == ["applied", "duplicate"], rows
+
+
 def test_asked_to_stop_it_lets_a_command_finish(site):
     queue = begin(site, "GRACE")
     command = site.script("grace", "echo run >>grace.runs; sleep 1\n")
