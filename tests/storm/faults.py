@@ -11,16 +11,14 @@ FREEZE_SECONDS_MAX = 30
 
 class Fault:
     """`act` is called again and again while the storm lasts, with a pause between;
-    `end` once, puts everything right, and may return a remark. One that is not survived
-    yet is run by its name alone, and docs/testing.md says so."""
+    `end` once, puts everything right, and may return a remark."""
 
-    def __init__(self, name, needs, act, pause_seconds, end=lambda storm: None, by_name=False):
+    def __init__(self, name, needs, act, pause_seconds, end=lambda storm: None):
         self.name = name
         self.needs = needs  # the adapter that it is about; None: any pair
         self.act = act
         self.pause_seconds = pause_seconds
         self.end = end
-        self.by_name = by_name
 
 
 def set_port(section, port):
@@ -140,7 +138,7 @@ FAULTS = [
     Fault("rabbitmq-memory-alarm", "rabbitmq", alarm, 1, no_alarm),
     Fault("rabbitmq-connections-closed", "rabbitmq",
           call("rabbitmq", "ctl", "close_all_connections", "storm"), 2),
-    Fault("rabbitmq-consumers-cancelled", "rabbitmq", cancel_consumers, 3, by_name=True),
+    Fault("rabbitmq-consumers-cancelled", "rabbitmq", cancel_consumers, 3),
     Fault("rabbitmq-frozen", "rabbitmq", freeze("rabbitmq"), 1),
     Fault("rabbitmq-cut", "rabbitmq", cut("rabbitmq"), 1, stop_cutting("rabbitmq")),
 ]
