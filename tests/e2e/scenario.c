@@ -180,10 +180,12 @@ static int64_t now_ms(void)
 	return world_monotonic_ns() / 1000000;
 }
 
-static void send_body(struct play *play, struct swm_str body, json_int_t times)
+/* `key` may be empty: a stranger's message has none. */
+static void send_body(
+	struct play *play, struct swm_str body, struct swm_str key, json_int_t times)
 {
 	const struct swm_message message = {
-		.destination = world_source(&play->world), .body = body};
+		.destination = world_source(&play->world), .body = body, .key = key};
 	for (json_int_t i = 0; i < times; i++) {
 		struct swm_error err = {0};
 		swm_status result = SWM_OK;
@@ -193,10 +195,18 @@ static void send_body(struct play *play, struct swm_str body, json_int_t times)
 	}
 }
 
+/* Under the key of its instance, as services do, so that a broker with partitions keeps the
+ * order. The names in scenarios need no encoding. */
 static void send_json(struct play *play, const json_t *value, json_int_t times)
 {
+	const char *component = json_string_value(json_object_get(value, "component_name"));
+	const char *ref = json_string_value(json_object_get(value, "business_ref_no"));
+	char key[NAME_BYTES] = "";
 	char *text = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15));
-	send_body(play, swm_str_from(text), times);
+	if (component && ref) {
+		(void)snprintf(key, sizeof(key), "%s/%s", component, ref);
+	}
+	send_body(play, swm_str_from(text), swm_str_from(key), times);
 	free(text);
 }
 
@@ -209,7 +219,7 @@ static void send_hex(struct play *play, const char *digits, json_int_t times)
 	while (len < HEX_BYTES && sscanf(digits + 2 * len, "%2x", &byte) == 1) {
 		bytes[len++] = (char)byte;
 	}
-	send_body(play, (struct swm_str){bytes, len}, times);
+	send_body(play, (struct swm_str){bytes, len}, (struct swm_str){0}, times);
 }
 
 /* Receives what is there, within timeout_ms, acknowledges it and keeps a copy. */
@@ -391,7 +401,8 @@ static void play_step(struct play *play, json_t *step)
 	if ((value = json_object_get(step, "send")) != NULL) {
 		send_json(play, value, times);
 	} else if ((value = json_object_get(step, "send_text")) != NULL) {
-		send_body(play, swm_str_from(json_string_value(value)), times);
+		send_body(play, swm_str_from(json_string_value(value)), (struct swm_str){0},
+			times);
 	} else if ((value = json_object_get(step, "send_hex")) != NULL) {
 		send_hex(play, json_string_value(value), times);
 	} else if ((value = json_object_get(step, "take")) != NULL) {
