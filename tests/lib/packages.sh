@@ -15,11 +15,11 @@ packages_postgresql=(postgresql-15 postgresql-client-15 openssl procps util-linu
 # shellcheck disable=SC2034
 packages_rabbitmq=(rabbitmq-server erlang-base openssl procps util-linux)
 # shellcheck disable=SC2034
-packages_kafka=(maven openjdk-17-jre-headless openssl procps util-linux)
+packages_kafka=(maven openjdk-17-jre-headless openssl procps python3-confluent-kafka util-linux)
 # shellcheck disable=SC2034
-packages_sqs=(curl maven openjdk-17-jre-headless procps util-linux)
+packages_sqs=(curl jq maven openjdk-17-jre-headless procps util-linux)
 # shellcheck disable=SC2034
-packages_mongodb=(ecj maven openjdk-17-jre-headless procps util-linux)
+packages_mongodb=(ecj maven openjdk-17-jre-headless procps python3-pymongo util-linux)
 # shellcheck disable=SC2034
 packages_moto=(openssl procps python3-boto3 python3-cryptography python3-flask python3-flask-cors
 	python3-responses python3-venv python3-xmltodict util-linux)
