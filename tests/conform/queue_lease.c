@@ -94,6 +94,29 @@ static void extended_goes_back(struct conform_case *c)
 	queue_drain(c, queue_listen(c, &queue, 1, 0), "m", 2);
 }
 
+/* With one place, what was lost holds it until it has been settled once more. */
+static void lost_counts(struct conform_case *c)
+{
+	struct swm_str queue = queue_new(c, "q");
+	queue_fill(c, queue, "m", 1);
+	struct queue_consumer *first = queue_listen(c, &queue, 1, 1);
+	struct swm_delivery lost = queue_next(c, first);
+	(void)lease_left_ms(c, &lost);
+	struct queue_consumer *second = queue_listen(c, &queue, 1, 1);
+	struct swm_delivery taken = queue_next(c, second);
+	extend(c, second, taken.token);
+	CONFORM_IS(c, SWM_E_CONFLICT,
+		queue_settle_one(c->qops, first->consumer, lost.token, SWM_EXTEND,
+			CONFORM_PATIENCE_MS, &c->err));
+	queue_fill(c, queue, "n", 1);
+	queue_nothing(c, first, QUEUE_QUIET_MS);
+	swm_status status =
+		queue_settle_one(c->qops, first->consumer, lost.token, SWM_NACK, 0, &c->err);
+	CONFORM_IS(c, status == SWM_OK ? SWM_OK : SWM_E_CONFLICT, status);
+	queue_drain(c, first, "n", 1);
+	queue_ack(c, second, taken.token);
+}
+
 static void refused(struct conform_case *c)
 {
 	struct swm_str queue = queue_new(c, "q");
@@ -121,6 +144,9 @@ static const struct conform_test tests[] = {
 		.needs = SWM_QUEUE_EXTEND},
 	{CONFORM_PROMISE("queue.lease.back", extended_goes_back,
 		 "NACK and close end an extended lease at once"),
+		.needs = SWM_QUEUE_EXTEND},
+	{CONFORM_PROMISE("queue.lease.counts", lost_counts,
+		 "a delivery whose lease is lost counts for the prefetch until it is settled"),
 		.needs = SWM_QUEUE_EXTEND},
 	{CONFORM_PROMISE("queue.lease.unsupported", refused,
 		 "without the capability EXTEND is UNSUPPORTED and settles nothing"),

@@ -186,6 +186,39 @@ static void own_result(struct conform_case *c)
 	queue_drain(c, queue_listen(c, &queue, 1, 0), "m", 2);
 }
 
+/* What was passed in is overwritten as soon as the call is over. */
+static void only_borrows(struct conform_case *c)
+{
+	enum {
+		ROOM = CONFORM_NAME_MAX
+	};
+	struct swm_str queue = conform_name(c, "q");
+	struct swm_str id = conform_name(c, "id");
+	char *name = conform_alloc(c, ROOM, 1);
+	char *body = conform_alloc(c, ROOM, 1);
+	struct swm_str lent = {name, queue.len};
+	struct swm_message message = queue_message(
+		lent, (struct swm_str){body, id.len}, (struct swm_str){body, id.len});
+
+	memcpy(name, queue.ptr, queue.len);
+	CONFORM_OK(c, c->qops->prepare(c->queue, &lent, 1, &c->err));
+	memset(name, 'x', ROOM);
+	memcpy(name, queue.ptr, queue.len);
+	struct queue_consumer *consumer = queue_listen(c, &lent, 1, 0);
+	struct swm_publisher *publisher = queue_publisher(c);
+	memcpy(body, id.ptr, id.len);
+	CONFORM_OK(c, queue_publish(c->qops, publisher, &message, &c->err));
+	memset(name, 'x', ROOM);
+	memset(body, 'x', ROOM);
+
+	struct swm_delivery got = queue_next(c, consumer);
+	CONFORM_THAT(conform_str_is(got.source, queue), "source has become %.*s",
+		(int)got.source.len, got.source.ptr);
+	CONFORM_THAT(conform_str_is(got.body, id), "the body has become %.*s",
+		(int)got.body.len, got.body.ptr);
+	queue_ack(c, consumer, got.token);
+}
+
 /* A process is killed the instant that it was told OK; its message is there. */
 static void survives_kill(struct conform_case *c)
 {
@@ -257,6 +290,8 @@ static const struct conform_test tests[] = {
 		"each message has its own result; the first that is not OK is returned")},
 	{CONFORM_PROMISE("queue.publish.durable", survives_kill,
 		"what was confirmed is there after the publisher was killed")},
+	{CONFORM_PROMISE("queue.memory.borrowed", only_borrows,
+		"what is passed in may be overwritten when the call is over")},
 	{CONFORM_PROMISE("queue.close.null", close_null, "closing NULL is allowed")},
 	{CONFORM_PROMISE("queue.depth", depth_counts, "depth follows how many messages wait"),
 		CONFORM_MEMBER(struct swm_queue_ops, depth)},

@@ -110,6 +110,30 @@ static void settled_twice(struct conform_case *c)
 	queue_ack(c, consumer, second.token);
 }
 
+static void failure_text(struct conform_case *c)
+{
+	struct swm_str queue = queue_new(c, "q");
+	queue_fill(c, queue, "m", 1);
+	struct queue_consumer *consumer = queue_listen(c, &queue, 1, 0);
+	struct swm_delivery got = queue_next(c, consumer);
+	queue_ack(c, consumer, got.token);
+	memset(&c->err, 0, sizeof(c->err));
+	CONFORM_IS(c, SWM_E_INVALID,
+		queue_settle_one(c->qops, consumer->consumer, got.token, SWM_ACK, 0, &c->err));
+	CONFORM_THAT(c->err.status == SWM_E_INVALID, "err.status is not what was returned");
+	const char *end = memchr(c->err.message, '\0', sizeof(c->err.message));
+	CONFORM_THAT(end != NULL && end != c->err.message, "err.message is no text");
+	CONFORM_THAT(strchr(c->err.message, '\n') == NULL, "err.message is more than a line");
+	CONFORM_IS(c, SWM_E_INVALID,
+		queue_settle_one(c->qops, consumer->consumer, got.token, SWM_ACK, 0, NULL));
+
+	struct swm_delivery untouched = {.token = 77};
+	size_t count = 99;
+	CONFORM_IS(c, SWM_E_TIMEOUT,
+		c->qops->consumer_receive(consumer->consumer, 0, &untouched, 1, &count, NULL));
+	CONFORM_THAT(count == 99 && untouched.token == 77, "a failed call wrote to its output");
+}
+
 static void only_through_its_consumer(struct conform_case *c)
 {
 	struct swm_str queue = queue_new(c, "q");
@@ -276,6 +300,8 @@ static const struct conform_test tests[] = {
 	{CONFORM_PROMISE("queue.kill.gives-back", killed_gives_back,
 		"the message of a consumer that was killed comes back")},
 	{CONFORM_PROMISE("queue.settle.twice", settled_twice, "a token twice is INVALID")},
+	{CONFORM_PROMISE("queue.failure.report", failure_text,
+		"on failure outputs are untouched and err, if given, says why in a line")},
 	{CONFORM_PROMISE("queue.settle.own", only_through_its_consumer,
 		"a delivery is settled only through the consumer that received it")},
 	{CONFORM_PROMISE("queue.settle.batch", settled_together,

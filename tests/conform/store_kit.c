@@ -290,3 +290,11 @@ size_t store_events(struct conform_case *c, struct swm_str id, struct swm_event_
 	} while (page.after.ptr != NULL);
 	return count;
 }
+
+void store_put_and_kill(struct conform_case *c, struct swm_str id)
+{
+	struct conform_child *child =
+		conform_spawn(c, (const char *const[]){"store-put", id.ptr, NULL});
+	conform_child_expect(child, "done");
+	conform_child_kill(child);
+}

@@ -74,6 +74,10 @@ struct swm_outbox_row store_await_claim(
 /* Keeps a set until the case ends. */
 void store_keep(struct conform_case *c, const struct swm_set *set);
 
+/* Another process puts an outbox row and a template of this id, and is killed as soon as
+ * both have been reported as done. */
+void store_put_and_kill(struct conform_case *c, struct swm_str id);
+
 /* The events of an instance, all pages; lives as long as the case. */
 size_t store_events(struct conform_case *c, struct swm_str id, struct swm_event_row *rows,
 	size_t max, uint32_t page_limit);

@@ -164,6 +164,34 @@ static void load_backing(struct conform_case *c)
 	}
 }
 
+/* What was passed in is overwritten as soon as the call is over. */
+static void only_borrows(struct conform_case *c)
+{
+	struct swm_str names[] = {conform_name(c, "lent"), conform_name(c, "body"),
+		conform_name(c, "event"), conform_name(c, "row")};
+	char *copies[4];
+	struct swm_str lent[4];
+	for (size_t i = 0; i < 4; i++) {
+		copies[i] = conform_alloc(c, names[i].len, 1);
+		memcpy(copies[i], names[i].ptr, names[i].len);
+		lent[i] = (struct swm_str){copies[i], names[i].len};
+	}
+	struct store_step *step = store_new_step(c, lent[0], 0);
+	step->commit.next.body = lent[1];
+	store_step_event(step, lent[2]);
+	store_step_owe(step, lent[3], 60000);
+	store_apply(c, step);
+	for (size_t i = 0; i < 4; i++) {
+		memset(copies[i], 'x', names[i].len);
+	}
+	const struct swm_instance_row *row = store_get(c, c->session, names[0]);
+	CONFORM_THAT(row != NULL && conform_str_is(row->id, names[0]) &&
+			     conform_str_is(row->body, names[1]),
+		"an instance changed with the memory that it was committed from");
+	CONFORM_THAT(store_has_seen(c, names[0], names[2]), "an event's id changed");
+	CONFORM_THAT(store_find(c, names[3], false) != NULL, "an outbox row's id changed");
+}
+
 static void seen_events(struct conform_case *c)
 {
 	struct swm_str id = conform_name(c, "seen");
@@ -233,6 +261,8 @@ static const struct conform_test tests[] = {
 		"only the body may be left out, and only at the stored version")},
 	{CONFORM_PROMISE("store.load.backing", load_backing,
 		"what a set points to stays until its release")},
+	{CONFORM_PROMISE("store.memory.borrowed", only_borrows,
+		"what is passed in may be overwritten when the call is over")},
 	{CONFORM_PROMISE("store.seen.events", seen_events,
 		"seen is 1 for each event that a commit of this instance holds, no other")},
 	{CONFORM_PROMISE("store.seen.many", seen_many,

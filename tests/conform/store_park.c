@@ -71,6 +71,13 @@ static void put_whole(struct conform_case *c)
 	}
 }
 
+static void put_survives_kill(struct conform_case *c)
+{
+	struct swm_str id = conform_name(c, "kept");
+	store_put_and_kill(c, id);
+	CONFORM_THAT(store_find(c, id, false) != NULL, "a row that was put is lost by a kill");
+}
+
 static void park(struct conform_case *c)
 {
 	struct swm_outbox_row row = parked(c, "parked");
@@ -209,6 +216,8 @@ static const struct conform_test tests[] = {
 		"store.put.twice", put_twice, "putting a known id is OK and changes nothing")},
 	{CONFORM_PROMISE("store.put.whole", put_whole,
 		"rows are put all or none, also when one does not fit")},
+	{CONFORM_PROMISE("store.put.durable", put_survives_kill,
+		"a row that was put is there after the process was killed")},
 	{CONFORM_PROMISE("store.put.parked", park,
 		"a DEAD row is kept and shown with its exact bytes, and never claimed")},
 	{CONFORM_PROMISE("store.commit.parked", park_in_commit,

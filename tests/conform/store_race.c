@@ -445,6 +445,28 @@ static int helper_commit(const struct conform_kit *kit, char **args)
 	return 0;
 }
 
+/* Puts a row and a template of that id, and waits to be killed. */
+static int helper_put(const struct conform_kit *kit, char **args)
+{
+	char word[16];
+	struct swm_store *store = NULL;
+	struct swm_session *session = NULL;
+	struct swm_error err = {0};
+	struct swm_str id = conform_str(args[0]);
+	struct swm_outbox_row row = store_row(id, CONFORM_LONG_LEASE_MS);
+	struct swm_template_row item = {
+		.id = id, .workflow = id, .component = id, .body = id, .version = 1};
+	if (open_helper(kit, 0, &store, &session, &err) != SWM_OK ||
+		kit->store->outbox_put(session, &row, 1, &err) != SWM_OK ||
+		kit->store->template_put(session, &item, &err) != SWM_OK) {
+		return fail_helper(&err);
+	}
+	conform_say("done");
+	(void)conform_heard(word, sizeof(word));
+	close_helper(kit, store, session);
+	return 0;
+}
+
 static int run_helper_race(const struct conform_kit *kit, const char *id,
 	swm_status (*run)(struct racer *, struct swm_session *), struct racer *r)
 {
@@ -495,6 +517,7 @@ const struct conform_helper conform_store_helpers[] = {
 	{"store-migrate", SWM_PLUGIN_STORE, 0, helper_migrate},
 	{"store-read", SWM_PLUGIN_STORE, 1, helper_read},
 	{"store-commit", SWM_PLUGIN_STORE, 1, helper_commit},
+	{"store-put", SWM_PLUGIN_STORE, 1, helper_put},
 	{"store-race", SWM_PLUGIN_STORE, 1, helper_race},
 	{"store-claim", SWM_PLUGIN_STORE, 1, helper_claim},
 	{NULL, 0, 0, NULL},

@@ -55,6 +55,13 @@ static void columns(struct conform_case *c)
 	CONFORM_THAT(got->created_ms == row.created_ms, "created_ms");
 }
 
+static void survives_kill(struct conform_case *c)
+{
+	struct swm_str id = conform_name(c, "kept");
+	store_put_and_kill(c, id);
+	CONFORM_THAT(conform_str_is(get(c, id)->body, id), "another body");
+}
+
 static void unknown(struct conform_case *c)
 {
 	struct swm_set set = {0};
@@ -159,6 +166,8 @@ static void put_race(struct conform_case *c)
 static const struct conform_test tests[] = {
 	{CONFORM_PROMISE("store.template.columns", columns,
 		"a template of 1 MiB comes back as put, every column")},
+	{CONFORM_PROMISE("store.template.durable", survives_kill,
+		"a template that was put is there after the process was killed")},
 	{CONFORM_PROMISE("store.template.unknown", unknown,
 		"an unknown id is NOT_FOUND, an unknown component an empty list")},
 	{CONFORM_PROMISE("store.template.immutable", immutable,
