@@ -31,7 +31,7 @@ static swm_status check_record(const struct swm_record *record,
 static swm_status apply(struct swm_instance *instance, const struct swm_record *record,
 	const struct swm_event *event, struct swm_error *err)
 {
-	const struct swm_payload_options options = {.data_max_bytes = SIZE_MAX};
+	const struct swm_payload_options options = {.none = true, .data_max_bytes = SIZE_MAX};
 	const struct swm_step step = {.event = event,
 		.raw_id = record->raw_id,
 		.at_ms = record->at_ms,

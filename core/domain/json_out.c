@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Most values are written in one go, without counting first. */
+#define FIRST_TRY_BYTES 1024
+
 void swm_json_out_init(struct swm_json_out *out, char *buf, size_t cap)
 {
 	out->buf = buf;
@@ -221,16 +224,22 @@ void swm_json_out_value(struct swm_json_out *out, json_t *value)
 
 char *swm_json_text(json_t *value, size_t *len)
 {
+	char first_try[FIRST_TRY_BYTES];
 	struct swm_json_out out;
-	swm_json_out_init(&out, NULL, 0);
+	swm_json_out_init(&out, first_try, sizeof(first_try));
 	swm_json_out_value(&out, value);
 
 	char *text = malloc(out.len + 1);
-	if (text) {
-		*len = out.len;
+	if (!text) {
+		return NULL;
+	}
+	*len = out.len;
+	if (swm_json_out_fits(&out)) {
+		memcpy(text, first_try, *len);
+	} else {
 		swm_json_out_init(&out, text, *len);
 		swm_json_out_value(&out, value);
-		text[*len] = '\0';
 	}
+	text[*len] = '\0';
 	return text;
 }

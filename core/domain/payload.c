@@ -7,8 +7,6 @@
 #include "json_out.h"
 #include "text.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static struct swm_str kind_name(enum swm_message_kind kind)
@@ -24,17 +22,23 @@ static struct swm_str kind_name(enum swm_message_kind kind)
 	return SWM_STR("");
 }
 
+static struct swm_str write_number(uint32_t number, char text[12])
+{
+	struct swm_json_out out;
+	swm_json_out_init(&out, text, 12);
+	swm_json_out_int(&out, number);
+	return (struct swm_str){text, out.len};
+}
+
 void swm_message_id(const struct swm_reference *reference, const struct swm_template *template,
 	uint16_t task, uint32_t attempt, enum swm_message_kind kind, uint32_t resend,
 	struct swm_id *out)
 {
 	char numbers[2][12];
-	(void)snprintf(numbers[0], sizeof(numbers[0]), "%" PRIu32, attempt);
-	(void)snprintf(numbers[1], sizeof(numbers[1]), "%" PRIu32, resend);
-
 	const struct swm_str parts[] = {reference->component, reference->business_ref,
 		template->stages[template->tasks[task].stage].name, template->tasks[task].name,
-		swm_str_from(numbers[0]), kind_name(kind), swm_str_from(numbers[1])};
+		write_number(attempt, numbers[0]), kind_name(kind),
+		write_number(resend, numbers[1])};
 	swm_id_of(parts, sizeof(parts) / sizeof(parts[0]), out);
 }
 

@@ -146,20 +146,19 @@ static bool check_text(struct check *check, const struct place *within, const js
 		}
 		return !required;
 	}
+	struct swm_str text = {json_string_value(value), json_string_length(value)};
+	if (text.len > 0 && text.len <= max && !swm_str_has_control(text)) {
+		return true;
+	}
 	struct place place = place_of(within, "/%s", key);
 	if (!json_is_string(value)) {
 		error_at(check, &place, "must be a string, not %s", type_name(value));
-		return false;
-	}
-	struct swm_str text = {json_string_value(value), json_string_length(value)};
-	if (text.len == 0) {
+	} else if (text.len == 0) {
 		error_at(check, &place, "must not be empty");
 	} else if (text.len > max) {
 		error_at(check, &place, "%zu bytes, over the limit of %zu", text.len, max);
-	} else if (swm_str_has_control(text)) {
-		error_at(check, &place, "must not have control characters");
 	} else {
-		return true;
+		error_at(check, &place, "must not have control characters");
 	}
 	return false;
 }
@@ -237,12 +236,16 @@ static void check_fields(struct check *check, const struct place *place, json_t 
 		swm_json_out_value(&out, json_object_iter_value(member));
 		bytes += out.len + strlen(key) + 4;
 
-		struct place field = place_of_key(place, key);
+		bool reserved = is_one_of(key, reserved_fields);
 		struct swm_str nearest = nearest_of(key, task_fields);
-		if (is_one_of(key, reserved_fields)) {
+		if (!reserved && !nearest.ptr) {
+			continue;
+		}
+		struct place field = place_of_key(place, key);
+		if (reserved) {
 			error_at(check, &field,
 				"\"%s\" is reserved: StartTask and its answers use it", key);
-		} else if (nearest.ptr) {
+		} else {
 			warn_at(check, &field, "additional field; did you mean \"%s\"?",
 				nearest.ptr);
 		}
@@ -364,10 +367,10 @@ static void check_parents(struct check *check, const struct place *place, const 
 {
 	const json_t *task = json_array_get(tasks, at);
 	const json_t *parents = json_object_get(task, "parent_task");
-	struct place list = place_of(place, "/parent_task");
 	if (!parents) {
 		return;
 	}
+	struct place list = place_of(place, "/parent_task");
 	if (!json_is_array(parents)) {
 		error_at(check, &list, "must be an array of task names, not %s",
 			type_name(parents));

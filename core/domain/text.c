@@ -92,13 +92,15 @@ static size_t least(size_t a, size_t b)
 }
 
 /* How many letters have to be inserted, dropped, changed or swapped with their
- * neighbour to make one text of the other (optimal string alignment). */
-static size_t edit_distance(struct swm_str a, struct swm_str b)
+ * neighbour to make one text of the other (optimal string alignment). More than `most`
+ * is not counted to its end. */
+static size_t edit_distance(struct swm_str a, struct swm_str b, size_t most)
 {
 	size_t rows[3][NEAREST_MAX + 1];
 	size_t *before = rows[0];
 	size_t *last = rows[1];
 	size_t *now = rows[2];
+	size_t last_least = 0; /* of the row before */
 
 	for (size_t j = 0; j <= b.len; j++) {
 		before[j] = 0;
@@ -106,6 +108,7 @@ static size_t edit_distance(struct swm_str a, struct swm_str b)
 	}
 	for (size_t i = 1; i <= a.len; i++) {
 		now[0] = i;
+		size_t now_least = i;
 		for (size_t j = 1; j <= b.len; j++) {
 			size_t change = last[j - 1] + (a.ptr[i - 1] != b.ptr[j - 1]);
 			now[j] = least(change, least(last[j], now[j - 1]) + 1);
@@ -113,7 +116,12 @@ static size_t edit_distance(struct swm_str a, struct swm_str b)
 				a.ptr[i - 2] == b.ptr[j - 1]) {
 				now[j] = least(now[j], before[j - 2] + 1);
 			}
+			now_least = least(now_least, now[j]);
 		}
+		if (now_least > most && last_least >= most) {
+			return now_least; /* a row is made of the two before it */
+		}
+		last_least = now_least;
 		size_t *oldest = before;
 		before = last;
 		last = now;
@@ -135,7 +143,7 @@ struct swm_str swm_str_nearest(struct swm_str text, const struct swm_str *names,
 		if (len > NEAREST_MAX || gap > best) {
 			continue; /* the distance is at least the gap */
 		}
-		size_t distance = edit_distance(text, names[i]);
+		size_t distance = edit_distance(text, names[i], best);
 		if (distance < best || (distance == best && !nearest.ptr && distance <= 1)) {
 			best = distance;
 			nearest = names[i];

@@ -71,8 +71,8 @@ static swm_status owe_start_task(struct machine *machine, uint16_t task)
 		.task = task,
 		.attempt = state->attempt,
 		.destination = machine->template->tasks[task].queue};
-	if (!owed.destination.ptr) {
-		return SWM_OK; /* a HUMAN task that just waits */
+	if (!owed.destination.ptr || machine->step->options->none) {
+		return SWM_OK; /* a HUMAN task that just waits, or a fold */
 	}
 	swm_message_id(&machine->reference, machine->template, task, state->attempt, owed.kind,
 		state->resends, &owed.id);
@@ -88,6 +88,9 @@ static swm_status owe_timer(
 		.task = task,
 		.attempt = state_of(machine, task)->attempt,
 		.delay_ms = delay_ms};
+	if (machine->step->options->none) {
+		return SWM_OK;
+	}
 	swm_message_id(
 		&machine->reference, machine->template, task, owed.attempt, kind, 0, &owed.id);
 	return swm_effects_owe(machine->effects, machine->instance,
@@ -98,6 +101,9 @@ static swm_status cancel_timer(
 	struct machine *machine, uint16_t task, enum swm_message_kind kind)
 {
 	struct swm_id id;
+	if (machine->step->options->none) {
+		return SWM_OK;
+	}
 	swm_message_id(&machine->reference, machine->template, task,
 		state_of(machine, task)->attempt, kind, 0, &id);
 	return swm_effects_cancel(machine->effects, &id);

@@ -62,6 +62,7 @@ void swm_effects_init(struct swm_effects *effects, struct swm_arena *arena);
 
 /* How messages are written. */
 struct swm_payload_options {
+	bool none;  /* not at all: of a fold only the state is wanted */
 	bool plain; /* without `_swm`, for consumers with closed schemas */
 	size_t data_max_bytes;
 };
