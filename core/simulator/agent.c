@@ -29,7 +29,7 @@
 /* A StartTask that has come, or a HUMAN task that nobody sends. */
 struct job {
 	uint32_t instance;
-	json_t *start; /* the body of the StartTask, or the same names */
+	json_t *start; /* the body of the StartTask, or the same names; only looked at */
 	char *message_id;
 	struct swm_str key;
 };
@@ -421,22 +421,21 @@ static struct job *add_job(struct sim_agents *agents)
 
 void sim_agents_got(struct sim_agents *agents, const struct swm_message *message)
 {
-	json_t *body = NULL;
 	const struct customer *customer = find_customer(agents, message->key);
-	if (!customer || swm_json_read(message->body, SIZE_MAX, &body, NULL) != SWM_OK) {
+	json_t *body = customer ? sim_world_read(agents->world, message->body) : NULL;
+	if (!body) {
 		return; /* the judge has seen it, too */
 	}
 	for (size_t i = 0; i < agents->job_count; i++) {
 		const struct job *job = &agents->jobs[i];
 		if (job->message_id &&
 			swm_str_equal(swm_str_from(job->message_id), message->id)) {
-			json_decref(body); /* known by its id: done before */
-			return;
+			return; /* known by its id: done before */
 		}
 	}
 	struct job *job = add_job(agents);
 	job->instance = (uint32_t)(customer - agents->customers);
-	job->start = body;
+	job->start = json_incref(body);
 	job->message_id = sim_must_copy(message->id);
 	answer(agents, job);
 }
@@ -617,8 +616,9 @@ struct sim_agents *sim_agents_create(struct sim_world *world)
 	agents->template_count = sim_world_template_count(world);
 	assert(agents->template_count > 0);
 	for (size_t i = 0; i < agents->template_count; i++) {
-		if (swm_json_read(sim_world_template(world, i), SIZE_MAX, &agents->templates[i],
-			    NULL) != SWM_OK) {
+		agents->templates[i] =
+			json_incref(sim_world_read(world, sim_world_template(world, i)));
+		if (!agents->templates[i]) {
 			abort(); /* it was linted */
 		}
 	}

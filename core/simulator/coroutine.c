@@ -47,6 +47,7 @@
 /* At the far end of each stack: what an overflow would run over first. */
 #define FENCE_BYTES 64
 #define FENCE_FILL 0xa5
+#define FENCE_WORD UINT64_C(0xa5a5a5a5a5a5a5a5)
 
 struct sim_coroutine {
 	struct sim_coroutine *next; /* of the idle, or of all */
@@ -130,11 +131,18 @@ static void jump(struct sim_coroutine *from, struct sim_coroutine *to)
 
 static void check_fence(const struct sim_coroutine *self)
 {
-	for (size_t i = 0; self->stack && i < FENCE_BYTES; i++) {
-		if ((unsigned char)self->stack[i] != FENCE_FILL) {
-			(void)fputs("the stack of a simulated thread is too small\n", stderr);
-			abort();
-		}
+	uint64_t words[FENCE_BYTES / sizeof(uint64_t)];
+	uint64_t wrong = 0;
+	if (!self->stack) {
+		return;
+	}
+	memcpy(words, self->stack, sizeof(words));
+	for (size_t i = 0; i < FENCE_BYTES / sizeof(uint64_t); i++) {
+		wrong |= words[i] ^ FENCE_WORD;
+	}
+	if (wrong != 0) {
+		(void)fputs("the stack of a simulated thread is too small\n", stderr);
+		abort();
 	}
 }
 

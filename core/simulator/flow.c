@@ -119,11 +119,9 @@ static void pass_time(struct sim_world *world)
 /* The host's own, the dispatcher and four processors, of each orchestrator. */
 #define READY_MAX (SIM_ORCHESTRATORS_MAX * 6)
 
-/* One of those that can run, the current one first; NULL: none can. */
-static struct sim_flow *choose_ready(struct sim_world *world)
+/* The positions of those that can run, from the current one's on and around. */
+static uint32_t list_ready(const struct sim_world *world, uint8_t ready[READY_MAX])
 {
-	uint8_t ready
-		[READY_MAX]; /* by position, which keeps it small: it is zeroed each time */
 	uint32_t count = 0;
 	size_t start = 0;
 	while (start < world->flow_count && world->flows[start] != world->current) {
@@ -139,6 +137,40 @@ static struct sim_flow *choose_ready(struct sim_world *world)
 			ready[count++] = (uint8_t)i;
 		}
 	}
+	return count;
+}
+
+static bool is_alone(const struct sim_world *world, const struct sim_flow *flow)
+{
+	for (size_t i = 0; i < world->flow_count; i++) {
+		if (world->flows[i] != flow && is_ready(world->flows[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The answer that most have: it goes on, and nobody is listed. */
+static bool goes_on(struct sim_world *world)
+{
+	struct sim_flow *current = world->current;
+	if (world->switch_rate <= 1 || !current || current->state == SIM_FLOW_DONE ||
+		!is_ready(current)) {
+		return false;
+	}
+	return is_alone(world, current) ||
+	       !sim_rarely(world->choice, "switch", world->switch_rate);
+}
+
+/* One of those that can run, the current one first; NULL: none can. */
+static struct sim_flow *choose_ready(struct sim_world *world)
+{
+	uint8_t ready
+		[READY_MAX]; /* by position, which keeps it small: it is zeroed each time */
+	if (goes_on(world)) {
+		return world->current;
+	}
+	uint32_t count = list_ready(world, ready);
 	if (count <= 1) {
 		return count == 1 ? world->flows[ready[0]] : NULL;
 	}
@@ -154,9 +186,6 @@ static struct sim_flow *choose_ready(struct sim_world *world)
 	}
 	if (world->switch_rate <= 1 || first != world->current) {
 		return world->flows[ready[sim_choose(world->choice, "run", count)]];
-	}
-	if (!sim_rarely(world->choice, "switch", world->switch_rate)) {
-		return first;
 	}
 	return world->flows[ready[1 + sim_choose(world->choice, "run", count - 1)]];
 }

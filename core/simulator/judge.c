@@ -61,7 +61,7 @@ const struct sim_violation *sim_judge_delivered(
 static bool is_spent_timer(const struct sim_judge *judge, const struct sim_heard *heard)
 {
 	const struct sim_entry *entry = sim_judge_entry(judge, heard->raw_id);
-	const struct sim_case *of = case_of(judge, swm_str_from(heard->instance_id));
+	const struct sim_case *of = case_of(judge, heard->instance_id);
 	return entry && of && swm_str_equal(entry->instance_id, of->id) &&
 	       (entry->kind == SIM_MODEL_TIME_OUT || entry->kind == SIM_MODEL_RETRY) &&
 	       entry->attempt == sim_model_attempt(heard->event) &&
@@ -127,8 +127,8 @@ static bool check_parked(struct sim_judge *judge, const struct swm_outbox_row *r
 		text_of(heard.event, "component_name"),
 		json_is_integer(version) ? (long long)json_integer_value(version) : 1);
 	if (strcmp(name, "StartWorkflow") != 0) {
-		struct swm_str wanted = {heard.instance_id, strlen(heard.instance_id)};
-		struct swm_str texts[] = {SWM_STR("deferred"), wanted, heard.raw_id, row->body};
+		struct swm_str texts[] = {
+			SWM_STR("deferred"), heard.instance_id, heard.raw_id, row->body};
 		return sim_judge_noted(judge, texts, sizeof(texts) / sizeof(texts[0])) ||
 		       sim_judge_blame(judge, "parked-without-reason",
 			       "an event was parked that has not been put off %d times: %.*s",
@@ -166,8 +166,8 @@ static bool check_deferred(
 			"put off the %dth time by %lld ms: %.*s", count,
 			(long long)row->delay_ms, SIM_FMT(row->body));
 	}
-	struct swm_str wanted = {heard.instance_id, strlen(heard.instance_id)};
-	struct swm_str texts[] = {SWM_STR("deferred"), wanted, heard.raw_id, row->body};
+	struct swm_str texts[] = {
+		SWM_STR("deferred"), heard.instance_id, heard.raw_id, row->body};
 	if (count == DEFERRALS_MAX) {
 		(void)sim_judge_note(judge, texts, sizeof(texts) / sizeof(texts[0]));
 	}
@@ -179,8 +179,7 @@ static bool check_undeliverable(struct sim_judge *judge, const struct swm_outbox
 {
 	struct sim_heard heard;
 	sim_judge_hear(judge, row->body, row->id, NULL, 0, &heard);
-	const struct sim_case *of =
-		heard.event ? case_of(judge, swm_str_from(heard.instance_id)) : NULL;
+	const struct sim_case *of = heard.event ? case_of(judge, heard.instance_id) : NULL;
 	if (!of || strcmp(text_of(heard.event, "event_name"), "TaskFailed") != 0) {
 		return sim_judge_blame(judge, "put-from-nothing",
 			"a message was put aside that nobody had sent: %.*s",

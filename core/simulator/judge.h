@@ -34,6 +34,9 @@ void sim_judge_destroy(struct sim_judge *judge); /* NULL is allowed */
 const struct sim_model *sim_judge_model(
 	const struct sim_judge *judge, struct swm_str instance_id);
 
+/* The bytes as JSON, read once for everybody, who only look; NULL: they are not. */
+json_t *sim_judge_read(struct sim_judge *judge, struct swm_str body);
+
 /* A delivery was handed out to an orchestrator, the first time or again. */
 const struct sim_violation *sim_judge_delivered(
 	struct sim_judge *judge, unsigned orchestrator, const struct swm_delivery *delivery);

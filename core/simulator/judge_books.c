@@ -18,7 +18,11 @@
 /* What came of a body. */
 struct sim_reading {
 	struct sim_reading *next;
-	json_t *root; /* NULL: not JSON */
+	json_t *root;               /* NULL: not JSON */
+	bool heard;                 /* what follows is known */
+	const char *why;            /* it is no event; NULL: it is one */
+	struct swm_str event_id;    /* absent: it has none within */
+	struct swm_str instance_id; /* of an event */
 };
 
 static void *take(struct sim_judge *judge, size_t size)
@@ -58,7 +62,7 @@ struct swm_str sim_judge_copy(struct sim_judge *judge, struct swm_str text)
 	return copy;
 }
 
-json_t *sim_judge_read(struct sim_judge *judge, struct swm_str body)
+static struct sim_reading *reading_of(struct sim_judge *judge, struct swm_str body)
 {
 	uint64_t hash = sim_book_hash(&body, 1);
 	struct sim_reading *reading = sim_book_find(&judge->texts, hash);
@@ -69,7 +73,12 @@ json_t *sim_judge_read(struct sim_judge *judge, struct swm_str body)
 		judge->readings = reading;
 		(void)sim_book_add(&judge->texts, hash, reading);
 	}
-	return reading->root;
+	return reading;
+}
+
+json_t *sim_judge_read(struct sim_judge *judge, struct swm_str body)
+{
+	return reading_of(judge, body)->root;
 }
 
 bool sim_judge_note(struct sim_judge *judge, const struct swm_str *texts, size_t count)
@@ -134,18 +143,43 @@ static size_t write_escaped(char *out, size_t size, const char *text)
 {
 	size_t at = 0;
 	for (; *text && at + 4 < size; text++) {
-		bool escaped = *text == '%' || *text == '/';
-		at += (size_t)snprintf(
-			out + at, size - at, escaped ? "%%%02X" : "%c", (unsigned char)*text);
+		if (*text == '%' || *text == '/') {
+			memcpy(out + at, *text == '%' ? "%25" : "%2F", 3);
+			at += 3;
+		} else {
+			out[at++] = *text;
+		}
 	}
 	return at;
+}
+
+/* What it says by itself, whoever brings it and as often as it comes. */
+static void listen(struct sim_judge *judge, struct sim_reading *reading)
+{
+	const json_t *root = reading->root;
+	char id[SWM_INSTANCE_ID_MAX + 1];
+	reading->heard = true;
+	reading->why = root ? flaw_of(root) : "not JSON";
+	if (reading->why) {
+		return;
+	}
+	if (is_name(root, "event_id")) {
+		reading->event_id = swm_str_from(text_of(root, "event_id"));
+	}
+	size_t len = write_escaped(id, sizeof(id) - 1, text_of(root, "component_name"));
+	id[len++] = '/';
+	len += write_escaped(id + len, sizeof(id) - len, text_of(root, "business_ref_no"));
+	reading->instance_id = sim_judge_copy(judge, (struct swm_str){id, len});
 }
 
 void sim_judge_hear(struct sim_judge *judge, struct swm_str body, struct swm_str id,
 	const struct swm_header *headers, size_t header_count, struct sim_heard *out)
 {
-	json_t *root = sim_judge_read(judge, body);
-	*out = (struct sim_heard){.why = root ? flaw_of(root) : "not JSON", .raw_id = id};
+	struct sim_reading *reading = reading_of(judge, body);
+	if (!reading->heard) {
+		listen(judge, reading);
+	}
+	*out = (struct sim_heard){.why = reading->why, .raw_id = id};
 	for (size_t i = 0; i < header_count; i++) {
 		if (swm_str_equal(headers[i].name, SWM_STR("swm-event-id")) &&
 			headers[i].value.len > 0) {
@@ -155,31 +189,26 @@ void sim_judge_hear(struct sim_judge *judge, struct swm_str body, struct swm_str
 	if (out->why) {
 		return;
 	}
-	out->event = root;
-	if (is_name(root, "event_id")) {
-		out->raw_id = swm_str_from(text_of(root, "event_id"));
+	out->event = reading->root;
+	out->instance_id = reading->instance_id;
+	if (reading->event_id.len > 0) {
+		out->raw_id = reading->event_id;
 	}
-	size_t size = sizeof(out->instance_id);
-	size_t len = write_escaped(out->instance_id, size - 1, text_of(root, "component_name"));
-	out->instance_id[len++] = '/';
-	len += write_escaped(
-		out->instance_id + len, size - len, text_of(root, "business_ref_no"));
-	out->instance_id[len] = '\0';
 }
 
 #define IDENTITY_TEXTS 8
 
 /* What makes an event the same event again. */
-static size_t identity_of(const struct sim_heard *heard, struct swm_str body, char number[16],
+static size_t identity_of(const struct sim_heard *heard, struct swm_str body, uint32_t *attempt,
 	struct swm_str texts[IDENTITY_TEXTS])
 {
-	(void)snprintf(number, 16, "%u", sim_model_attempt(heard->event));
+	*attempt = sim_model_attempt(heard->event);
 	texts[0] = SWM_STR("recorded");
-	texts[1] = swm_str_from(heard->instance_id);
+	texts[1] = heard->instance_id;
 	texts[2] = swm_str_from(text_of(heard->event, "event_name"));
 	texts[3] = swm_str_from(text_of(heard->event, "stage_name"));
 	texts[4] = swm_str_from(text_of(heard->event, "task_name"));
-	texts[5] = swm_str_from(number);
+	texts[5] = (struct swm_str){(const char *)attempt, sizeof(*attempt)};
 	texts[6] = heard->raw_id;
 	texts[7] = body;
 	if (heard->raw_id.len > 0) {
@@ -192,8 +221,8 @@ void sim_judge_note_put_off(
 	struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
 {
 	struct swm_str texts[IDENTITY_TEXTS];
-	char number[16];
-	size_t count = identity_of(heard, body, number, texts);
+	uint32_t attempt;
+	size_t count = identity_of(heard, body, &attempt, texts);
 	texts[0] = SWM_STR("put off");
 	(void)sim_judge_note(judge, texts, count);
 }
@@ -202,8 +231,8 @@ bool sim_judge_is_put_off(
 	const struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
 {
 	struct swm_str texts[IDENTITY_TEXTS];
-	char number[16];
-	size_t count = identity_of(heard, body, number, texts);
+	uint32_t attempt;
+	size_t count = identity_of(heard, body, &attempt, texts);
 	texts[0] = SWM_STR("put off");
 	return sim_judge_noted(judge, texts, count);
 }
@@ -212,19 +241,19 @@ bool sim_judge_note_recorded(
 	struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
 {
 	struct swm_str texts[IDENTITY_TEXTS];
-	char number[16];
+	uint32_t attempt;
 	struct sim_heard anonymous = *heard;
 	anonymous.raw_id = (struct swm_str){0};
-	(void)sim_judge_note(judge, texts, identity_of(&anonymous, body, number, texts));
-	return sim_judge_note(judge, texts, identity_of(heard, body, number, texts));
+	(void)sim_judge_note(judge, texts, identity_of(&anonymous, body, &attempt, texts));
+	return sim_judge_note(judge, texts, identity_of(heard, body, &attempt, texts));
 }
 
 bool sim_judge_is_recorded(
 	struct sim_judge *judge, const struct sim_heard *heard, struct swm_str body)
 {
 	struct swm_str texts[IDENTITY_TEXTS];
-	char number[16];
-	return sim_judge_noted(judge, texts, identity_of(heard, body, number, texts));
+	uint32_t attempt;
+	return sim_judge_noted(judge, texts, identity_of(heard, body, &attempt, texts));
 }
 
 void sim_judge_note_given(struct sim_judge *judge, unsigned orchestrator, struct swm_str raw_id,

@@ -171,7 +171,7 @@ static bool check_record(struct commit *commit, const struct swm_event_row *reco
 	struct swm_str texts[] = {SWM_STR("key"), of->id, record->id};
 	struct sim_heard heard;
 	sim_judge_hear(judge, record->body, record->source_id, NULL, 0, &heard);
-	if (!heard.event || !swm_str_equal(swm_str_from(heard.instance_id), of->id)) {
+	if (!heard.event || !swm_str_equal(heard.instance_id, of->id)) {
 		return sim_judge_blame(judge, "isolation",
 			"in the log of %.*s stands what is not about it: %.*s", SIM_FMT(of->id),
 			SIM_FMT(record->body));

@@ -84,10 +84,12 @@ enum sim_counter {
 	SIM_COUNTERS
 };
 
+struct sim_reading;
+
 struct sim_judge {
 	struct sim_world *world;
 	struct swm_arena memory;
-	struct sim_book texts;   /* a body: its JSON */
+	struct sim_book texts;   /* a body: struct sim_reading */
 	struct sim_book entries; /* an id: struct sim_entry */
 	struct sim_book cases;   /* an id: struct sim_case */
 	struct sim_book facts;   /* what has been seen; see sim_judge_note() */
@@ -106,9 +108,6 @@ bool sim_judge_blame(struct sim_judge *judge, const char *invariant, const char 
 	SWM_PRINTF(3, 4);
 const struct sim_violation *sim_judge_answer(const struct sim_judge *judge);
 
-/* The bytes as JSON, read once; NULL: they are not. */
-json_t *sim_judge_read(struct sim_judge *judge, struct swm_str body);
-
 /* A copy that lives as long as the judge. */
 struct swm_str sim_judge_copy(struct sim_judge *judge, struct swm_str text);
 
@@ -120,8 +119,8 @@ bool sim_judge_noted(const struct sim_judge *judge, const struct swm_str *texts,
 struct sim_heard {
 	json_t *event; /* NULL: nobody can use it, for `why` */
 	const char *why;
-	struct swm_str raw_id; /* absent: it has none */
-	char instance_id[SWM_INSTANCE_ID_MAX + 1];
+	struct swm_str raw_id;      /* absent: it has none */
+	struct swm_str instance_id; /* the judge's */
 };
 void sim_judge_hear(struct sim_judge *judge, struct swm_str body, struct swm_str id,
 	const struct swm_header *headers, size_t header_count, struct sim_heard *out);

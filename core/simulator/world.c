@@ -83,6 +83,11 @@ void sim_world_send(struct sim_world *world, const struct swm_message *message, 
 	sim_queue_send(world->queue, message, world->plan->small ? 0 : delay);
 }
 
+json_t *sim_world_read(struct sim_world *world, struct swm_str text)
+{
+	return sim_judge_read(world->judge, text);
+}
+
 struct sim_store *sim_world_store(struct sim_world *world)
 {
 	return world->store;

@@ -20,6 +20,7 @@
 #include "choice.h"
 #include "faults.h"
 
+#include <jansson.h>
 #include <swm/queue.h>
 #include <swm/store.h>
 
@@ -148,6 +149,10 @@ struct swm_str sim_world_template(const struct sim_world *world, size_t index); 
 /* Gives a message to the broker, which has it after delay_ms; copied. */
 void sim_world_send(
 	struct sim_world *world, const struct swm_message *message, int64_t delay_ms);
+
+/* The bytes as JSON, read once for the whole world, whose parts only look; NULL: they are
+ * not. Belongs to the world: who keeps it longer takes a reference. */
+json_t *sim_world_read(struct sim_world *world, struct swm_str text);
 
 struct sim_store *sim_world_store(struct sim_world *world);
 struct sim_queue *sim_world_queue(struct sim_world *world);

@@ -9,6 +9,7 @@
 #include "crew.h"
 #include "judge.h"
 #include "list.h"
+#include "pool.h"
 #include "shrink.h"
 
 #include <errno.h>
@@ -482,6 +483,9 @@ int main(int argc, char **argv)
 		.shrink = true,
 		.first = 1,
 	};
+#ifdef WITH_POOL
+	pool_use();
+#endif
 	for (;;) {
 		int option = getopt_long(argc, argv, "", long_options, NULL);
 		if (option < 0) {
