@@ -14,6 +14,9 @@
 /* A dead engine's flows end within few turns each. */
 #define BURIAL_STEPS_MAX 1000000
 
+/* In a small world nothing waits longer than for a lease of a second. */
+#define STILL_MAX_US INT64_C(30000000)
+
 /* What is due. */
 
 void sim_world_plan(struct sim_world *world, int64_t at_us,
@@ -114,6 +117,11 @@ static void pass_time(struct sim_world *world)
 	if (next_us > world->now_us) {
 		world->now_us = next_us;
 	}
+	if (world->plan->small && world->now_us - world->noted_us > STILL_MAX_US) {
+		sim_world_fail(world, "never-quiet",
+			"nothing has happened for %lld s, and something is still owed",
+			(long long)(STILL_MAX_US / 1000000));
+	}
 }
 
 /* The host's own, the dispatcher and four processors, of each orchestrator. */
@@ -175,7 +183,8 @@ static struct sim_flow *choose_ready(struct sim_world *world)
 		return count == 1 ? world->flows[ready[0]] : NULL;
 	}
 	const struct sim_plan *plan = world->plan;
-	if (plan->prune && plan->prune(plan->prune_ctx, sim_world_hash(world))) {
+	if (plan->prune && plan->prune(plan->prune_ctx, sim_world_hash(world),
+				   sim_store_hash(world->store))) {
 		world->verdict->pruned = true;
 		world->over = true;
 		return NULL;

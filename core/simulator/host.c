@@ -168,19 +168,28 @@ static void crash(struct sim_call *call, const char *when)
 	sim_host_crash(call->host);
 }
 
-/* A crash before it, which is now, or after it. False: now. */
+static bool can_be_killed(const struct sim_world *world)
+{
+	return world->crashes_left > 0 && sim_world_may(world, SIM_FAULT_CRASH);
+}
+
+/* A crash before it, which is now, or after it. False: now. A call that goes on from here
+ * and waits is not where it was before, since it has been asked. */
 static bool survive(struct sim_call *call)
 {
 	struct sim_world *world = call->host->world;
-	if (world->crashes_left == 0 ||
-		!sim_world_happens(world, SIM_FAULT_CRASH, world->crash_rate)) {
+	struct sim_flow *flow = world->current;
+	if (!can_be_killed(world)) {
 		return true;
 	}
-	call->crash_after = sim_choose(world->choice, "crash-after", 2) == 1;
-	if (!call->crash_after) {
+	bool killed = sim_world_happens(world, SIM_FAULT_CRASH, world->crash_rate);
+	call->crash_after = killed && sim_choose(world->choice, "crash-after", 2) == 1;
+	if (killed && !call->crash_after) {
 		crash(call, "before");
 		return false;
 	}
+	uint64_t asked[] = {flow->history, call->crash_after};
+	flow->history = sim_hash(1, asked, sizeof(asked));
 	return true;
 }
 
@@ -207,6 +216,16 @@ static bool is_private(const char *name)
 	return false;
 }
 
+/* In a small world without another kill: a settlement of what somebody holds. Nobody else
+ * sees the message before it is given back, which only a kill does; so it makes no
+ * difference when it goes, and it goes at once. */
+static bool is_unseen(const struct sim_host *host, const char *name)
+{
+	const struct sim_world *world = host->world;
+	return world->plan->small && !world->plan->unreduced && !can_be_killed(world) &&
+	       strcmp(name, "settle") == 0;
+}
+
 bool sim_call_begin(struct sim_call *call, struct sim_host *host, const char *name)
 {
 	struct sim_world *world = host->world;
@@ -218,7 +237,9 @@ bool sim_call_begin(struct sim_call *call, struct sim_host *host, const char *na
 		return true;
 	}
 	world->now_us += world->call_us;
-	sim_flow_yield(world);
+	if (!is_unseen(host, name)) {
+		sim_flow_yield(world);
+	}
 	if (host->dead || world->phase == SIM_CALM) {
 		return !host->dead;
 	}
@@ -237,6 +258,19 @@ bool sim_call_begin(struct sim_call *call, struct sim_host *host, const char *na
 	return !host->dead && survive(call);
 }
 
+/* The history of a flow goes by what its calls returned and when, counted from where it
+ * begins: the same a second later is the same. */
+static void remember(const struct sim_call *call, uint64_t result)
+{
+	struct sim_world *world = call->host->world;
+	struct sim_flow *flow = world->current;
+	if (world->plan->small && !world->plan->unreduced && is_private(call->name)) {
+		return;
+	}
+	uint64_t seen[] = {flow->history, result, (uint64_t)(world->now_us - flow->since_us)};
+	flow->history = sim_hash(0, seen, sizeof(seen));
+}
+
 bool sim_call_end(struct sim_call *call, uint64_t result)
 {
 	struct sim_host *host = call->host;
@@ -244,8 +278,7 @@ bool sim_call_end(struct sim_call *call, uint64_t result)
 	if (host->dead) {
 		return false;
 	}
-	uint64_t seen[] = {world->current->history, result, (uint64_t)world->now_us};
-	world->current->history = sim_hash(0, seen, sizeof(seen));
+	remember(call, result);
 	if (call->crash_after && world->phase == SIM_STORM) {
 		crash(call, "after");
 		return false;

@@ -411,20 +411,66 @@ void sim_judge_gone(struct sim_judge *judge, unsigned orchestrator)
 	}
 }
 
-/* The instances and their logs are the store's as well, and need no second look. */
+/* The instances and their logs are the store's as well, and need no second look. Of the
+ * counters it is the difference that counts. */
 uint64_t sim_judge_hash(const struct sim_judge *judge)
 {
 	uint64_t hash = sim_book_digest(&judge->facts);
 	for (const struct sim_entry *at = judge->all_entries; at; at = at->next) {
-		int64_t numbers[3 + 2 * SIM_ORCHESTRATORS_MAX] = {
-			at->state, at->published, at->answered};
-		for (size_t i = 0; i < SIM_ORCHESTRATORS_MAX; i++) {
-			numbers[3 + 2 * i] = at->leases[i].until_ms;
-			numbers[4 + 2 * i] = at->leases[i].count;
-		}
+		int64_t numbers[] = {at->state, at->published, at->answered};
 		const struct swm_str texts[] = {
 			at->id, {(const char *)numbers, sizeof(numbers)}};
 		hash += sim_book_hash(texts, sizeof(texts) / sizeof(texts[0]));
+	}
+	int64_t differences[SIM_COUNTERS] = {0};
+	for (size_t i = 0; i < SIM_COUNTERS && !judge->uncounted; i++) {
+		differences[i] = judge->claimed[i] - judge->seen[i];
+	}
+	const struct swm_str text = {(const char *)differences, sizeof(differences)};
+	return hash + sim_book_hash(&text, 1);
+}
+
+static uint64_t hash_given(const struct sim_judge *judge, unsigned orchestrator)
+{
+	uint64_t hash = 0;
+	for (const struct sim_given_fact *at = judge->given[orchestrator].all; at;
+		at = at->next) {
+		uint64_t spent = sim_book_find(&judge->recorded_bodies, at->body) != NULL;
+		hash += spent ? 0 : at->fact;
+	}
+	return hash;
+}
+
+/* A lease that is used up says nothing, and neither does one that was never given. */
+uint64_t sim_judge_hash_of(const struct sim_judge *judge, unsigned orchestrator)
+{
+	int64_t now_ms = sim_world_now_ms(judge->world);
+	uint64_t hash = hash_given(judge, orchestrator);
+	for (const struct sim_entry *at = judge->all_entries; at; at = at->next) {
+		const struct sim_leases *leases = &at->leases[orchestrator];
+		if (leases->count > 0) {
+			int64_t numbers[] = {
+				leases->until_ms > now_ms ? leases->until_ms - now_ms : 0,
+				leases->count};
+			const struct swm_str texts[] = {
+				at->id, {(const char *)numbers, sizeof(numbers)}};
+			hash += sim_book_hash(texts, sizeof(texts) / sizeof(texts[0]));
+		}
+	}
+	return hash;
+}
+
+/* Of a row that is gone, and that the orchestrator has no lease of, nothing more is sent
+ * without being blamed for that. */
+uint64_t sim_judge_hash_thread(
+	const struct sim_judge *judge, unsigned orchestrator, const void *thread)
+{
+	uint64_t hash = 0;
+	for (const struct sim_entry *at = judge->all_entries; at; at = at->next) {
+		bool over = at->state == SIM_GONE && at->leases[orchestrator].count == 0;
+		if (at->told[orchestrator] == thread && !over) {
+			hash += sim_book_hash(&at->id, 1);
+		}
 	}
 	return hash;
 }

@@ -80,8 +80,12 @@ void sim_judge_counted(struct sim_judge *judge, const char *metric, int64_t delt
 /* The orchestrator's memory is gone: crashed or stopped. */
 void sim_judge_gone(struct sim_judge *judge, unsigned orchestrator);
 
-/* A hash of all that its answers depend on from now on. */
+/* A hash of all that its answers depend on from now on: what is nobody's, what is an
+ * orchestrator's, and what is a thread's of it. Times are those that are left. */
 uint64_t sim_judge_hash(const struct sim_judge *judge);
+uint64_t sim_judge_hash_of(const struct sim_judge *judge, unsigned orchestrator);
+uint64_t sim_judge_hash_thread(
+	const struct sim_judge *judge, unsigned orchestrator, const void *thread);
 
 /* Nothing moves any more, or the calm has taken too long. */
 const struct sim_violation *sim_judge_at_rest(struct sim_judge *judge);

@@ -244,6 +244,7 @@ bool sim_judge_note_recorded(
 	uint32_t attempt;
 	struct sim_heard anonymous = *heard;
 	anonymous.raw_id = (struct swm_str){0};
+	(void)sim_book_add(&judge->recorded_bodies, sim_book_hash(&body, 1), judge);
 	(void)sim_judge_note(judge, texts, identity_of(&anonymous, body, &attempt, texts));
 	return sim_judge_note(judge, texts, identity_of(heard, body, &attempt, texts));
 }
@@ -259,20 +260,27 @@ bool sim_judge_is_recorded(
 void sim_judge_note_given(struct sim_judge *judge, unsigned orchestrator, struct swm_str raw_id,
 	struct swm_str body)
 {
-	const char digit = (char)('0' + orchestrator);
-	const struct swm_str texts[] = {SWM_STR("given"), {&digit, 1}, raw_id, body};
-	(void)sim_judge_note(judge, texts, sizeof(texts) / sizeof(texts[0]));
+	struct sim_given_book *book = &judge->given[orchestrator];
+	const struct swm_str texts[] = {raw_id, body};
+	uint64_t hash = sim_book_hash(texts, sizeof(texts) / sizeof(texts[0]));
+	if (sim_book_find(&book->facts, hash)) {
+		return;
+	}
+	struct sim_given_fact *fact = take(judge, sizeof(*fact));
+	*fact = (struct sim_given_fact){book->all, hash, sim_book_hash(&body, 1)};
+	book->all = fact;
+	(void)sim_book_add(&book->facts, hash, fact);
 }
 
 bool sim_judge_was_given(struct sim_judge *judge, unsigned orchestrator, struct swm_str raw_id,
 	struct swm_str body)
 {
-	const char digit = (char)('0' + orchestrator);
-	struct swm_str texts[] = {SWM_STR("given"), {&digit, 1}, raw_id, body};
+	const struct sim_book *facts = &judge->given[orchestrator].facts;
+	struct swm_str texts[] = {raw_id, body};
 	size_t count = sizeof(texts) / sizeof(texts[0]);
-	bool given = sim_judge_noted(judge, texts, count);
-	texts[2] = (struct swm_str){0}; /* an id that was made up */
-	return given || sim_judge_noted(judge, texts, count);
+	bool given = sim_book_find(facts, sim_book_hash(texts, count)) != NULL;
+	texts[0] = (struct swm_str){0}; /* an id that was made up */
+	return given || sim_book_find(facts, sim_book_hash(texts, count)) != NULL;
 }
 
 /* Rows. */
@@ -409,6 +417,10 @@ void sim_judge_destroy(struct sim_judge *judge)
 	sim_book_finish(&judge->entries);
 	sim_book_finish(&judge->cases);
 	sim_book_finish(&judge->facts);
+	sim_book_finish(&judge->recorded_bodies);
+	for (size_t i = 0; i < SIM_ORCHESTRATORS_MAX; i++) {
+		sim_book_finish(&judge->given[i].facts);
+	}
 	swm_arena_finish(&judge->memory);
 	free(judge);
 }

@@ -86,6 +86,19 @@ enum sim_counter {
 
 struct sim_reading;
 
+/* That an orchestrator was given a message. When the log has it, it is no longer of
+ * interest: to be recorded a second time would be blamed whoever does it. */
+struct sim_given_fact {
+	struct sim_given_fact *next;
+	uint64_t fact;
+	uint64_t body;
+};
+
+struct sim_given_book {
+	struct sim_book facts;
+	struct sim_given_fact *all;
+};
+
 struct sim_judge {
 	struct sim_world *world;
 	struct swm_arena memory;
@@ -93,6 +106,8 @@ struct sim_judge {
 	struct sim_book entries; /* an id: struct sim_entry */
 	struct sim_book cases;   /* an id: struct sim_case */
 	struct sim_book facts;   /* what has been seen; see sim_judge_note() */
+	struct sim_given_book given[SIM_ORCHESTRATORS_MAX];
+	struct sim_book recorded_bodies;
 	struct sim_entry *all_entries;
 	struct sim_case *all_cases;
 	struct sim_pattern *patterns;

@@ -31,6 +31,13 @@ enum sim_flow_state {
 	SIM_FLOW_DONE
 };
 
+/* What a thread of an engine still knows of the work that it has done: see recall.c. */
+struct sim_recall {
+	int64_t version;   /* of the cached instance; 0: none */
+	uint64_t marks;    /* a sum over what is sent and not marked; 0: nothing */
+	int64_t marked_us; /* virtual: since when the first of them waits */
+};
+
 struct sim_flow {
 	struct sim_flow *next_ended;
 	struct sim_world *world;
@@ -42,8 +49,10 @@ struct sim_flow {
 	enum sim_flow_state state;
 	const void *waits_for; /* WAITING: what may wake it */
 	int64_t until_us;      /* WAITING: virtual; INT64_MAX: no end */
-	uint64_t history;      /* of all that its calls have returned */
+	uint64_t history;      /* of all that its calls have returned, */
+	int64_t since_us;      /* virtual: since then */
 	int64_t read_us;       /* virtual: when it last read the clock */
+	struct sim_recall recall;
 };
 
 /* Begins a flow; it runs when its turn comes. */
@@ -137,6 +146,19 @@ bool sim_call_end(struct sim_call *call, uint64_t result);
 swm_status sim_fail(swm_status status, struct swm_error *err, const char *what);
 #define SIM_CUT(err) sim_fail(SWM_E_UNAVAILABLE, (err), "this orchestrator is dead")
 
+/* What a thread knows, for the hash of a small world; in any other one nothing happens. */
+
+/* It looks for new work: what it did before is over. */
+void sim_recall_begin(struct sim_host *host);
+void sim_recall_loaded(struct sim_host *host, const struct swm_load *item);
+void sim_recall_committed(struct sim_host *host, const struct swm_commit *item);
+void sim_recall_published(struct sim_host *host, struct swm_str id);
+
+/* `status`: of the commit that took the marks along. */
+void sim_recall_marked(struct sim_host *host, const struct swm_outbox_mark *marks, size_t count,
+	swm_status status);
+uint64_t sim_recall_hash(const struct sim_flow *flow);
+
 /* The world. */
 
 enum sim_phase {
@@ -177,6 +199,7 @@ struct sim_world {
 	enum sim_phase phase;
 	bool over;
 	int64_t now_us;
+	int64_t noted_us;         /* when something last happened */
 	struct sim_flow *current; /* NULL: the thread's own coroutine */
 	struct sim_flow **flows;
 	size_t flow_count;
@@ -221,6 +244,7 @@ void sim_store_put_template(struct sim_store *store, struct swm_str component, i
 bool sim_store_owes(const struct sim_store *store); /* PENDING rows */
 void sim_store_calm(struct sim_store *store);
 void sim_store_jump(struct sim_store *store, int64_t ms);
+int64_t sim_store_version(const struct sim_store *store); /* of the only instance; 0: none */
 uint64_t sim_store_hash(const struct sim_store *store);
 
 extern const struct swm_queue_ops sim_queue_ops;
@@ -233,5 +257,6 @@ void sim_queue_calm(struct sim_queue *queue);
 int64_t sim_queue_next_us(const struct sim_queue *queue); /* a message reaches an agent */
 void sim_queue_deliver(struct sim_queue *queue);          /* those that have */
 uint64_t sim_queue_hash(const struct sim_queue *queue);
+uint64_t sim_queue_hash_of(const struct sim_queue *queue, const struct sim_host *host);
 
 #endif

@@ -211,6 +211,9 @@ swm_status sim_consumer_receive(struct swm_consumer *consumer, int64_t timeout_m
 		return sim_queue_broken(
 			consumer->host, "a consumer that is lost is asked for messages");
 	}
+	if (max > 0 && consumer->held_count == 0) {
+		sim_recall_begin(consumer->host);
+	}
 	if (!sim_call_begin(&call, consumer->host, "receive")) {
 		return SIM_CUT(err);
 	}

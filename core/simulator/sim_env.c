@@ -58,7 +58,9 @@ static int64_t now_ms(void *ctx)
 {
 	struct sim_host *host = ctx;
 	read_clock(host);
-	return sim_world_wall_ms(host->world) + host->clock_ms;
+	/* In the smallest worlds records have no age: a wall clock may stand still. */
+	return (host->world->plan->small ? WALL_START_MS : sim_world_wall_ms(host->world)) +
+	       host->clock_ms;
 }
 
 static int64_t monotonic_us(void *ctx)
@@ -97,11 +99,26 @@ static void write_log(void *ctx, int32_t level, const char *source, const char *
 	}
 }
 
+/* In the smallest worlds names of leases differ, and all other chance is the same for all:
+ * orchestrators can change places. */
+static void fill_small(struct sim_host *host, void *bytes, size_t size)
+{
+	memset(bytes, 0, size);
+	if (size > sizeof(host->chance)) {
+		host->chance++;
+		memcpy(bytes, &host->chance, sizeof(host->chance));
+	}
+}
+
 /* splitmix64: see choice.c. */
 static void fill(void *ctx, void *bytes, size_t size)
 {
 	struct sim_host *host = ctx;
 	unsigned char *at = bytes;
+	if (host->world->plan->small) {
+		fill_small(host, bytes, size);
+		return;
+	}
 	while (size > 0) {
 		uint64_t z = host->chance += UINT64_C(0x9e3779b97f4a7c15);
 		z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);

@@ -132,6 +132,9 @@ swm_status sim_publisher_publish(struct swm_publisher *publisher,
 	for (size_t i = 0; i < count; i++) {
 		sim_judge_told(
 			world->judge, host->index, world->current, &messages[i], results[i]);
+		if (results[i] == SWM_OK) {
+			sim_recall_published(host, messages[i].id);
+		}
 	}
 	return sim_fail(first, err, "not published");
 }

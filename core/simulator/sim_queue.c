@@ -80,6 +80,13 @@ static void add(struct sim_queue *queue, const struct swm_message *message, int6
 	}
 }
 
+/* An agent knows a message by its id: where nothing is delayed the second one comes with the
+ * first and is gone before anybody runs, so that a small world need not ask for it. */
+static bool shows_twice(const struct sim_world *world, const struct swm_message *message)
+{
+	return !world->plan->small || sim_queue_is_workflow(message->destination);
+}
+
 void sim_queue_take_in(
 	struct sim_queue *queue, const struct swm_message *message, int64_t delay)
 {
@@ -91,7 +98,7 @@ void sim_queue_take_in(
 			1000;
 	}
 	add(queue, message, visible_us);
-	if (world->copies_left > 0 &&
+	if (world->copies_left > 0 && shows_twice(world, message) &&
 		sim_world_happens(world, SIM_FAULT_DUPLICATE, world->rate)) {
 		world->copies_left--;
 		SIM_TRACE(world, "broker: that message will come twice");
@@ -233,12 +240,19 @@ void sim_queue_calm(struct sim_queue *queue)
 	sim_flow_wake(queue->world, queue);
 }
 
-static uint64_t hash_list(uint64_t hash, const struct sim_message_list *list)
+static int64_t left_us(int64_t until_us, int64_t now_us)
+{
+	return until_us > now_us && until_us != INT64_MAX ? until_us - now_us : 0;
+}
+
+/* Who holds a message is a part of the holder's hash. */
+static uint64_t hash_list(uint64_t hash, const struct sim_message_list *list, int64_t now_us)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const struct sim_message *at = &list->items[i];
-		int64_t numbers[] = {at->visible_us, at->lease_us, at->attempt,
-			at->holder ? 1 + (int64_t)at->holder->host->index : 0};
+		int64_t numbers[] = {left_us(at->visible_us, now_us),
+			at->holder ? left_us(at->lease_us, now_us) : 0, at->attempt,
+			at->holder != NULL};
 		hash = sim_hash(hash, numbers, sizeof(numbers));
 		hash = sim_hash_str(hash, at->message.id);
 		hash = sim_hash_str(hash, at->message.body);
@@ -248,5 +262,19 @@ static uint64_t hash_list(uint64_t hash, const struct sim_message_list *list)
 
 uint64_t sim_queue_hash(const struct sim_queue *queue)
 {
-	return hash_list(hash_list((uint64_t)queue->away_us, &queue->inbox), &queue->outside);
+	int64_t now_us = queue->world->now_us;
+	uint64_t hash = (uint64_t)left_us(queue->away_us, now_us);
+	return hash_list(hash_list(hash, &queue->inbox, now_us), &queue->outside, now_us);
+}
+
+uint64_t sim_queue_hash_of(const struct sim_queue *queue, const struct sim_host *host)
+{
+	uint64_t hash = 0;
+	for (size_t i = 0; i < queue->inbox.count; i++) {
+		const struct sim_message *at = &queue->inbox.items[i];
+		if (at->holder && at->holder->host == host) {
+			hash = sim_hash(hash, &i, sizeof(i));
+		}
+	}
+	return hash;
 }

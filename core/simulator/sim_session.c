@@ -175,7 +175,10 @@ static uint64_t load_one(const struct sim_store *store, struct swm_load *item,
 	struct backing *backing, struct swm_instance_row *row)
 {
 	const struct sim_instance *instance = sim_store_instance_of(store, item->id);
-	uint64_t result = instance ? (uint64_t)instance->row.version : 0;
+	uint64_t result = 0;
+	if (instance) {
+		result = sim_hash_str(1, instance->row.body);
+	}
 	item->instance = NULL;
 	for (size_t i = 0; i < item->event_count; i++) {
 		item->seen[i] = instance && sim_store_has_event(instance, item->event_ids[i]);
@@ -186,7 +189,6 @@ static uint64_t load_one(const struct sim_store *store, struct swm_load *item,
 		if (row->version == item->have_version) {
 			row->body = (struct swm_str){0};
 		}
-		result = sim_hash_str(result, row->body);
 		set_block(backing, sim_copy_instance(row));
 		item->instance = row;
 	}
@@ -206,6 +208,7 @@ static swm_status load(struct swm_session *session, struct swm_load *items, size
 	uint64_t result = 0;
 	for (size_t i = 0; i < count; i++) {
 		result = result * 31 + load_one(store_of(session), &items[i], made, &rows[i]);
+		sim_recall_loaded(session->host, &items[i]);
 	}
 	struct swm_set set = set_of(made, count);
 	status = leave(&call, session, SWM_OK, result, err);
@@ -402,6 +405,7 @@ static swm_status commit(struct swm_session *session, struct swm_str owner, int6
 		items[i].result = commit_item(host, &items[i], lost, owner, lease_ms);
 		status = worse(status, items[i].result);
 		result = result * 31 + (uint64_t)items[i].result;
+		sim_recall_committed(host, &items[i]);
 	}
 	if (doubt && count == 0) {
 		status = SWM_E_INDOUBT;
@@ -409,6 +413,7 @@ static swm_status commit(struct swm_session *session, struct swm_str owner, int6
 	if (!doubt || sim_choose(world->choice, "marked", 2) == 1) {
 		settle_marks(host, marks, mark_count, owner);
 	}
+	sim_recall_marked(host, marks, mark_count, status);
 	return leave(&call, session, status, result, err);
 }
 
@@ -467,6 +472,9 @@ static swm_status outbox_claim(struct swm_session *session, struct swm_str owner
 	struct sim_call call;
 	struct sim_host *host = session->host;
 	struct sim_world *world = host->world;
+	if (!session->broken) {
+		sim_recall_begin(host);
+	}
 	swm_status status = enter(&call, session, "outbox_claim", true, err);
 	if (status != SWM_OK) {
 		return status;

@@ -326,22 +326,38 @@ void sim_store_apply(struct sim_store *store, const struct swm_commit *item,
 	}
 }
 
+int64_t sim_store_version(const struct sim_store *store)
+{
+	return store->instance_count > 0 ? store->instances[0]->row.version : 0;
+}
+
+static int64_t left(int64_t until, int64_t now)
+{
+	return until > now ? until - now : 0;
+}
+
+/* Logs are asked whether an event stands in them, not where; versions count nothing but that
+ * somebody was faster, which sim_recall_hash() knows. Which of two rows was owed first does
+ * matter: so they are claimed. */
 uint64_t sim_store_hash(const struct sim_store *store)
 {
-	int64_t clocks[] = {store->clock_ms, store->away_us, store->full_us};
+	int64_t now_us = store->world->now_us;
+	int64_t now_ms = sim_store_now_ms(store);
+	int64_t clocks[] = {
+		store->clock_ms, left(store->away_us, now_us), left(store->full_us, now_us)};
 	uint64_t hash = sim_hash(0, clocks, sizeof(clocks));
 	for (size_t i = 0; i < store->instance_count; i++) {
 		const struct sim_instance *at = store->instances[i];
-		hash = sim_hash_str(hash + (uint64_t)at->row.version, at->row.id);
-		hash = sim_hash_str(hash, at->row.body);
+		uint64_t events = 0;
 		for (size_t j = 0; j < at->event_count; j++) {
-			hash = sim_hash_str(hash, at->events[j].row.id);
+			events += sim_hash_str(1, at->events[j].row.id);
 		}
+		hash = sim_hash_str(sim_hash_str(hash + events, at->row.id), at->row.body);
 	}
 	for (size_t i = 0; i < store->row_count; i++) {
 		const struct sim_row *at = store->rows[i];
-		int64_t numbers[] = {
-			at->row.due_ms, at->row.lease_until_ms, at->row.claims, at->row.state};
+		int64_t numbers[] = {at->row.due_ms - now_ms,
+			left(at->row.lease_until_ms, now_ms), at->row.claims, at->row.state};
 		hash = sim_hash_str(sim_hash(hash, numbers, sizeof(numbers)), at->row.id);
 	}
 	return hash;

@@ -44,6 +44,7 @@ uint64_t sim_hash_str(uint64_t hash, struct swm_str text)
 void sim_world_note(struct sim_world *world, uint64_t what)
 {
 	struct sim_verdict *verdict = world->verdict;
+	world->noted_us = world->now_us;
 	verdict->digest = mix(mix(verdict->digest, (uint64_t)world->now_us), what);
 }
 

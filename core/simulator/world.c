@@ -60,6 +60,11 @@ bool sim_world_is_calm(const struct sim_world *world)
 	return world->phase == SIM_CALM;
 }
 
+bool sim_world_is_small(const struct sim_world *world)
+{
+	return world->plan->small;
+}
+
 uint32_t sim_world_instances(const struct sim_world *world)
 {
 	return world->instances;
@@ -380,25 +385,41 @@ void sim_world_run(
 	free(world);
 }
 
+static uint64_t hash_flow(const struct sim_world *world, const struct sim_flow *flow)
+{
+	bool waits = flow->state == SIM_FLOW_WAITING;
+	bool ends = waits && flow->until_us != INT64_MAX;
+	uint64_t numbers[] = {flow->state,
+		ends ? (uint64_t)(flow->until_us - world->now_us) : 0, sim_recall_hash(flow),
+		sim_judge_hash_thread(world->judge, flow->host->index, flow)};
+	return sim_hash_str(sim_hash(0, numbers, sizeof(numbers)),
+		(struct swm_str){flow->name, strlen(flow->name)});
+}
+
+static uint64_t hash_host(const struct sim_world *world, const struct sim_host *host)
+{
+	uint64_t numbers[] = {host->running, host->stopping, host->dead,
+		sim_queue_hash_of(world->queue, host),
+		sim_judge_hash_of(world->judge, host->index),
+		world->plan->unreduced ? host->index : 0};
+	uint64_t hash = sim_hash(1, numbers, sizeof(numbers));
+	for (size_t i = 0; i < world->flow_count; i++) {
+		const struct sim_flow *flow = world->flows[i];
+		hash += flow->host == host ? hash_flow(world, flow) : 0;
+	}
+	return sim_hash(hash, NULL, 0);
+}
+
 uint64_t sim_world_hash(const struct sim_world *world)
 {
 	uint64_t parts[] = {sim_store_hash(world->store), sim_queue_hash(world->queue),
 		sim_judge_hash(world->judge), sim_agents_hash(world->agents),
-		(uint64_t)world->now_us, world->phase, world->crashes_left, world->doubts_left,
-		world->copies_left};
-	uint64_t hash = sim_hash(0, parts, sizeof(parts));
+		(uint64_t)(world->now_us - world->noted_us),
+		world->plan->unreduced ? (uint64_t)world->now_us : 0, world->phase,
+		world->crashes_left, world->doubts_left, world->copies_left};
+	uint64_t hosts = 0;
 	for (unsigned i = 0; i < world->host_count; i++) {
-		const struct sim_host *host = &world->hosts[i];
-		uint64_t numbers[] = {host->running, host->planned, host->stopping,
-			host->chance, (uint64_t)host->clock_ms, (uint64_t)host->stalled_us};
-		hash = sim_hash(hash, numbers, sizeof(numbers));
+		hosts += hash_host(world, &world->hosts[i]);
 	}
-	for (size_t i = 0; i < world->flow_count; i++) {
-		const struct sim_flow *flow = world->flows[i];
-		bool waits = flow->state == SIM_FLOW_WAITING;
-		uint64_t numbers[] = {flow->host->index, flow->state,
-			waits ? (uint64_t)flow->until_us : 0, flow->history};
-		hash = sim_hash(hash, numbers, sizeof(numbers));
-	}
-	return hash;
+	return sim_hash(hosts, parts, sizeof(parts));
 }

@@ -66,6 +66,11 @@ struct sim_plan {
 	 * nobody asks who runs next. For those who want to see all of the rest. */
 	bool small;
 
+	/* For a small world: every switch point, and a hash that takes orchestrators, times and
+	 * all that a thread has ever been told for what they are. To check that the other hash
+	 * loses nothing. */
+	bool unreduced;
+
 	bool trace; /* keep the lines of struct sim_verdict */
 
 	/* May be NULL. Told each line of the trace as it comes about, kept or not. */
@@ -73,8 +78,9 @@ struct sim_plan {
 	void *on_line_ctx;
 
 	/* May be NULL. Asked before each choice of who runs next, with a hash of all that the
-	 * future depends on; true: this state is known, end the run. */
-	bool (*prune)(void *ctx, uint64_t hash);
+	 * future depends on, and one of the store alone; true: this state is known, end the
+	 * run. */
+	bool (*prune)(void *ctx, uint64_t hash, uint64_t store);
 	void *prune_ctx;
 
 	/* May be NULL: kept from run to run, they save time. See coroutine.h. */
@@ -142,6 +148,9 @@ bool sim_world_happens(struct sim_world *world, enum sim_fault fault, uint32_t o
 /* The storm is over: no more faults, and agents answer. */
 bool sim_world_is_calm(const struct sim_world *world);
 
+/* See struct sim_plan. */
+bool sim_world_is_small(const struct sim_world *world);
+
 uint32_t sim_world_instances(const struct sim_world *world);
 size_t sim_world_template_count(const struct sim_world *world);
 struct swm_str sim_world_template(const struct sim_world *world, size_t index); /* JSON */
@@ -173,9 +182,19 @@ void sim_world_fail(struct sim_world *world, const char *invariant, const char *
 	SWM_PRINTF(3, 4);
 
 /*
- * A hash of all that the future depends on: what the store and the broker hold, what is
- * under way, and for each coroutine a rolling hash of all that its calls have returned
- * since it began, of which its local state is a function.
+ * A hash of all that the future of a small world depends on: what the store and the broker
+ * hold, what is under way, what the judge goes by, and for each thread what it knows
+ * (recall.c) and a rolling hash of all that its calls have returned since it looked for
+ * work, of which its local state is a function.
+ *
+ * Times are those that are left or have passed: nothing but differences of times is ever
+ * compared, and records have no age here. How long nothing has happened is a part of it, so
+ * that those who wait in vain do not come to a state that they know.
+ *
+ * The orchestrators are summed up: two that change places, with all that is theirs (threads,
+ * held messages, leases, what the judge knows of them), are the same state. Nothing in a
+ * small world goes by the number of an orchestrator, and of the orders in which those who
+ * can run are listed every one is gone through.
  */
 uint64_t sim_world_hash(const struct sim_world *world);
 

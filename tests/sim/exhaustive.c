@@ -7,7 +7,9 @@
  * depends on (sim_world_hash()), and each is left by every way once. Every path is judged
  * like any other run of the simulator.
  *
- *   swm-exhaustive [-p PROCESSES] [-s SECONDS] [-l] [SCENE...]
+ *   swm-exhaustive [-p PROCESSES] [-s SECONDS] [-c] [-l] [SCENE...]
+ *
+ *   -c   each scene a second time, unreduced (struct sim_plan), and compared
  *
  * Several processes share the set of states and come towards each other from both ends.
  * Prints TAP; the default is what takes a minute, with SWM_TEST_FULL=1 what takes an hour.
@@ -65,23 +67,25 @@ struct scene {
 	const char *text;
 	uint64_t faults;
 	enum effort effort;
-	uint32_t copies; /* messages that come twice; 0: any number */
+	uint32_t copies;       /* messages that come twice; 0: any number */
+	enum effort unreduced; /* gone through a second time, without the reduction */
 };
 
 static const struct scene scenes[] = {
-	{"plain", "who runs when", 0, ALWAYS, 0},
-	{"twice", "a message comes twice", BIT(SIM_FAULT_DUPLICATE), ALWAYS, 1},
+	{"plain", "who runs when", 0, ALWAYS, 0, ALWAYS},
+	{"twice", "a message comes twice", BIT(SIM_FAULT_DUPLICATE), ALWAYS, 1, IN_FULL},
 	{"doubt", "a commit is not answered, applied or not", BIT(SIM_FAULT_COMMIT_DOUBT),
-		ALWAYS, 0},
-	{"crash", "an orchestrator is killed at any call", BIT(SIM_FAULT_CRASH), ALWAYS, 0},
+		ALWAYS, 0, IN_FULL},
+	{"crash", "an orchestrator is killed at any call", BIT(SIM_FAULT_CRASH), ALWAYS, 0,
+		ALWAYS},
 	{"crash-doubt", "a kill and a doubt",
-		BIT(SIM_FAULT_CRASH) | BIT(SIM_FAULT_COMMIT_DOUBT), IN_FULL, 0},
+		BIT(SIM_FAULT_CRASH) | BIT(SIM_FAULT_COMMIT_DOUBT), ALWAYS, 0, BY_NAME},
 	{"each", "a kill, a doubt, and a message that comes twice",
 		BIT(SIM_FAULT_DUPLICATE) | BIT(SIM_FAULT_CRASH) | BIT(SIM_FAULT_COMMIT_DOUBT),
-		BY_NAME, 1},
+		IN_FULL, 1, BY_NAME},
 	{"whole", "a kill, a doubt, and every message comes once or twice",
 		BIT(SIM_FAULT_DUPLICATE) | BIT(SIM_FAULT_CRASH) | BIT(SIM_FAULT_COMMIT_DOUBT),
-		BY_NAME, 0},
+		BY_NAME, 0, BY_NAME},
 };
 
 #define SCENES (sizeof(scenes) / sizeof(scenes[0]))
@@ -92,6 +96,8 @@ static const char *const asked[] = {"run", "duplicate", "crash", "commit-doubt",
 /* What all processes see. */
 struct common {
 	_Atomic uint64_t states;
+	_Atomic uint64_t stores; /* that differ, among the states */
+	_Atomic uint64_t store_sum;
 	_Atomic uint64_t paths;
 	_Atomic uint64_t pruned;
 	_Atomic uint64_t depth;
@@ -119,17 +125,14 @@ struct seen {
 	struct sim_verdict verdict;
 };
 
-/* The set of states. Entries only ever come. True: it is new. */
-static bool add_state(struct exploration *all, uint64_t hash)
+/* The set of states, and of stores. Entries only ever come. True: it is new. */
+static bool add(struct exploration *all, uint64_t hash)
 {
 	uint64_t wanted = hash != 0 ? hash : 1;
 	for (size_t i = 0; i < SET_SIZE; i++) {
 		_Atomic uint64_t *place = &all->set[(wanted + i) & (SET_SIZE - 1)];
 		uint64_t there = atomic_load(place);
 		if (there == 0 && atomic_compare_exchange_strong(place, &there, wanted)) {
-			if (atomic_fetch_add(&all->common->states, 1) > SET_FULL) {
-				atomic_store(&all->common->stop, true);
-			}
 			return true;
 		}
 		if (there == wanted) {
@@ -139,9 +142,21 @@ static bool add_state(struct exploration *all, uint64_t hash)
 	return false;
 }
 
-static bool prune(void *ctx, uint64_t hash)
+static bool prune(void *ctx, uint64_t hash, uint64_t store)
 {
-	return !add_state(ctx, hash);
+	struct exploration *all = ctx;
+	struct common *common = all->common;
+	if (!add(all, hash)) {
+		return true;
+	}
+	if (add(all, ~store)) {
+		(void)atomic_fetch_add(&common->stores, 1);
+		(void)atomic_fetch_add(&common->store_sum, store);
+	}
+	if (atomic_fetch_add(&common->states, 1) > SET_FULL) {
+		atomic_store(&common->stop, true);
+	}
+	return false;
 }
 
 static uint32_t ask(void *ctx, const char *what, uint32_t n)
@@ -205,6 +220,7 @@ static struct sim_plan plan_of(const struct scene *scene)
 		.template_count = 1,
 		.faults = scene->faults,
 		.all_faults = true,
+		.small = true,
 		.no_operator = true,
 		.orchestrators = 2,
 		.processors = 1,
@@ -257,12 +273,11 @@ static bool explore_by(struct exploration *all, unsigned processes)
 }
 
 /* The path again, as a person can read it. */
-static void tell_path(const struct scene *scene, const struct common *common)
+static void tell_path(const struct sim_plan *explored, const struct common *common)
 {
-	struct sim_plan plan = plan_of(scene);
+	struct sim_plan plan = *explored;
 	struct sim_choice choice = {0};
 	struct sim_verdict verdict;
-	plan.small = true;
 	plan.trace = true;
 	sim_choice_replay(&choice, common->answers, common->answer_count);
 	sim_world_run(&plan, &choice, &verdict);
@@ -280,8 +295,26 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* One scene; true: all of it was seen, and all of it was good. */
-static bool play(const struct scene *scene, unsigned processes, unsigned seconds)
+/* What came of one. */
+struct outcome {
+	bool good; /* all of it was seen, and all of it was good */
+	uint64_t stores;
+	uint64_t store_sum;
+};
+
+static void tell_figures(const char *name, const struct common *common, int64_t took_ms)
+{
+	(void)printf("# %s: %" PRIu64 " states, %" PRIu64 " of the store, %" PRIu64
+		     " paths to their end, %" PRIu64 " into known states, %" PRIu64
+		     " choices deep, %" PRId64 ".%01" PRId64 " s, %" PRIu64 " KiB a copy\n",
+		name, atomic_load(&common->states), atomic_load(&common->stores),
+		atomic_load(&common->paths), atomic_load(&common->pruned),
+		atomic_load(&common->depth), took_ms / 1000, took_ms % 1000 / 100,
+		atomic_load(&common->bytes) / 1024);
+}
+
+static struct outcome play(
+	const struct scene *scene, unsigned processes, unsigned seconds, bool unreduced)
 {
 	struct exploration all = {
 		.common = snapshot_aside(sizeof(struct common), true),
@@ -294,7 +327,7 @@ static bool play(const struct scene *scene, unsigned processes, unsigned seconds
 		(void)fprintf(stderr, "out of memory\n");
 		exit(1);
 	}
-	all.plan.small = true;
+	all.plan.unreduced = unreduced;
 	int64_t began_ms = now_ms();
 	bool came_through = explore_by(&all, processes);
 	int64_t took_ms = now_ms() - began_ms;
@@ -302,34 +335,50 @@ static bool play(const struct scene *scene, unsigned processes, unsigned seconds
 	if (violated) {
 		(void)printf("# %s, step %" PRIu64 ": %s\n", common->invariant, common->step,
 			common->text);
-		tell_path(scene, common);
+		tell_path(&all.plan, common);
 	} else if (atomic_load(&common->stop)) {
 		(void)printf("# cut short: %s\n", atomic_load(&common->states) > SET_FULL
 							  ? "no room for more states"
 							  : "out of time");
 	}
-	(void)printf("# %s: %" PRIu64 " states, %" PRIu64 " paths to their end, %" PRIu64
-		     " into known states, %" PRIu64 " choices deep, %" PRId64 ".%01" PRId64
-		     " s, %" PRIu64 " KiB a copy\n",
-		scene->name, atomic_load(&common->states), atomic_load(&common->paths),
-		atomic_load(&common->pruned), atomic_load(&common->depth), took_ms / 1000,
-		took_ms % 1000 / 100, atomic_load(&common->bytes) / 1024);
-	bool good = came_through && !violated && !atomic_load(&common->stop);
+	tell_figures(scene->name, common, took_ms);
+	struct outcome outcome = {
+		.good = came_through && !violated && !atomic_load(&common->stop),
+		.stores = atomic_load(&common->stores),
+		.store_sum = atomic_load(&common->store_sum),
+	};
 	(void)munmap(all.set, SET_SIZE * sizeof(uint64_t));
 	(void)munmap(common, sizeof(*common));
-	return good;
+	return outcome;
+}
+
+static enum effort effort_wanted(void)
+{
+	const char *full = getenv("SWM_TEST_FULL");
+	return full && strcmp(full, "1") == 0 ? IN_FULL : ALWAYS;
 }
 
 static bool is_wanted(const struct scene *scene, char **names, int count)
 {
-	const char *full = getenv("SWM_TEST_FULL");
-	enum effort effort = full && strcmp(full, "1") == 0 ? IN_FULL : ALWAYS;
 	for (int i = 0; i < count; i++) {
 		if (strcmp(names[i], scene->name) == 0) {
 			return true;
 		}
 	}
-	return count == 0 && scene->effort <= effort;
+	return count == 0 && scene->effort <= effort_wanted();
+}
+
+/* What TAP has been told. */
+struct tally {
+	int count;
+	bool good;
+};
+
+static void tell(struct tally *tally, bool good, const char *what, const char *scene)
+{
+	tally->count++;
+	tally->good = tally->good && good;
+	(void)printf("%sok %d - %s: %s\n", good ? "" : "not ", tally->count, what, scene);
 }
 
 int main(int argc, char **argv)
@@ -337,15 +386,19 @@ int main(int argc, char **argv)
 	static char buffer[BUFSIZ];
 	unsigned processes = 2;
 	unsigned seconds = 3600;
+	bool compare = false;
 	int option;
 	(void)setvbuf(stdout, buffer, _IOLBF, sizeof(buffer));
-	while ((option = getopt(argc, argv, "p:s:l")) != -1) {
+	while ((option = getopt(argc, argv, "p:s:cl")) != -1) {
 		switch (option) {
 		case 'p':
 			processes = (unsigned)strtoul(optarg, NULL, 10);
 			break;
 		case 's':
 			seconds = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'c':
+			compare = true;
 			break;
 		case 'l':
 			for (size_t i = 0; i < SCENES; i++) {
@@ -354,7 +407,7 @@ int main(int argc, char **argv)
 			return 0;
 		default:
 			(void)fprintf(stderr,
-				"usage: swm-exhaustive [-p PROCESSES] [-s SECONDS] [-l] "
+				"usage: swm-exhaustive [-p PROCESSES] [-s SECONDS] [-c] [-l] "
 				"[SCENE...]\n");
 			return 2;
 		}
@@ -371,17 +424,22 @@ int main(int argc, char **argv)
 		"not "
 		"interrupted\n",
 		LEASE_MS);
-	int count = 0;
-	bool good = true;
+	struct tally tally = {.good = true};
 	for (size_t i = 0; i < SCENES; i++) {
-		if (is_wanted(&scenes[i], argv + optind, argc - optind)) {
-			bool played = play(&scenes[i], processes, seconds);
-			count++;
-			(void)printf("%sok %d - every interleaving: %s\n", played ? "" : "not ",
-				count, scenes[i].text);
-			good = good && played;
+		const struct scene *scene = &scenes[i];
+		if (!is_wanted(scene, argv + optind, argc - optind)) {
+			continue;
+		}
+		struct outcome reduced = play(scene, processes, seconds, false);
+		tell(&tally, reduced.good, "every interleaving", scene->text);
+		if (compare || (optind == argc && scene->unreduced <= effort_wanted())) {
+			struct outcome all = play(scene, processes, seconds, true);
+			tell(&tally,
+				all.good && all.stores == reduced.stores &&
+					all.store_sum == reduced.store_sum,
+				"no store is lost by the reduction", scene->text);
 		}
 	}
-	(void)printf("1..%d\n", count);
-	return good && count > 0 ? 0 : 1;
+	(void)printf("1..%d\n", tally.count);
+	return tally.good && tally.count > 0 ? 0 : 1;
 }
