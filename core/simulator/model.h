@@ -50,14 +50,17 @@ struct sim_model_task {
 	uint32_t resends;
 };
 
+struct sim_model_listener;
+
 /* An instance. Strings are the template's. */
 struct sim_model {
 	json_t *template;
 	double stage; /* the order of the active one; HUGE_VAL: COMPLETED, -HUGE_VAL: not begun */
 	const char *business_status; /* NULL: none yet */
 	json_t *data;
+	struct sim_model_task *tasks; /* in the order of the template's text */
 	size_t task_count;
-	struct sim_model_task tasks[]; /* in the order of the template's text */
+	const struct sim_model_listener *listener; /* of the step under way; NULL: none */
 };
 
 /* Told what a step makes the instance owe, while data and attempt are those to send. */
