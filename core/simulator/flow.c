@@ -116,6 +116,7 @@ static void pass_time(struct sim_world *world)
 	}
 	if (next_us > world->now_us) {
 		world->now_us = next_us;
+		sim_world_judge(world, sim_judge_waited(world->judge, sim_world_fit_ms(world)));
 	}
 	if (world->plan->small && world->now_us - world->noted_us > STILL_MAX_US) {
 		sim_world_fail(world, "never-quiet",

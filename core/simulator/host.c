@@ -92,6 +92,7 @@ void sim_host_start(struct sim_host *host)
 	host->dead = false;
 	host->running = true;
 	host->stalled_us = 0;
+	host->started_us = world->now_us;
 	host->chance += (uint64_t)host->lives << 32;
 	host->flow = sim_flow_start(host, "host", run_host, host);
 	SIM_TRACE(world, "orchestrator %u starts, life %u", host->index, host->lives);

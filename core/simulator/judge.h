@@ -45,6 +45,13 @@ const struct sim_violation *sim_judge_delivered(
 const struct sim_violation *sim_judge_committed(struct sim_judge *judge, unsigned orchestrator,
 	const struct swm_commit *item, int64_t lease_ms);
 
+/* An item was refused, since somebody else was faster. */
+const struct sim_violation *sim_judge_conflicted(
+	struct sim_judge *judge, unsigned orchestrator, const struct swm_commit *item);
+
+/* Time has passed, and for so long an orchestrator has been up that nothing hinders. */
+const struct sim_violation *sim_judge_waited(struct sim_judge *judge, int64_t fit_ms);
+
 /* A row was put, or was there already. */
 const struct sim_violation *sim_judge_put(
 	struct sim_judge *judge, unsigned orchestrator, const struct swm_outbox_row *row);

@@ -283,6 +283,20 @@ bool sim_judge_was_given(struct sim_judge *judge, unsigned orchestrator, struct 
 	return given || sim_book_find(facts, sim_book_hash(texts, count)) != NULL;
 }
 
+uint32_t *sim_judge_conflicts(
+	struct sim_judge *judge, unsigned orchestrator, struct swm_str event_id)
+{
+	const char digit = (char)('0' + orchestrator);
+	const struct swm_str texts[] = {{&digit, 1}, event_id};
+	uint64_t hash = sim_book_hash(texts, sizeof(texts) / sizeof(texts[0]));
+	uint32_t *count = sim_book_find(&judge->conflicts, hash);
+	if (!count) {
+		count = take(judge, sizeof(*count));
+		(void)sim_book_add(&judge->conflicts, hash, count);
+	}
+	return count;
+}
+
 /* Rows. */
 
 struct sim_entry *sim_judge_entry(const struct sim_judge *judge, struct swm_str id)
@@ -418,6 +432,7 @@ void sim_judge_destroy(struct sim_judge *judge)
 	sim_book_finish(&judge->cases);
 	sim_book_finish(&judge->facts);
 	sim_book_finish(&judge->recorded_bodies);
+	sim_book_finish(&judge->conflicts);
 	for (size_t i = 0; i < SIM_ORCHESTRATORS_MAX; i++) {
 		sim_book_finish(&judge->given[i].facts);
 	}

@@ -17,6 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Each means that somebody else came through; then it is this one's turn. */
+#define CONFLICTS_MAX 8
+
 struct commit {
 	struct sim_judge *judge;
 	unsigned orchestrator;
@@ -382,5 +385,23 @@ const struct sim_violation *sim_judge_committed(struct sim_judge *judge, unsigne
 		json_decref(commit.wanted[i].data);
 	}
 	free(commit.wanted);
+	return sim_judge_answer(judge);
+}
+
+const struct sim_violation *sim_judge_conflicted(
+	struct sim_judge *judge, unsigned orchestrator, const struct swm_commit *item)
+{
+	for (size_t i = 0; i < item->event_count; i++) {
+		const struct swm_event_row *event = &item->events[i];
+		uint32_t *count = sim_judge_conflicts(judge, orchestrator, event->id);
+		(*count)++;
+		if (*count > CONFLICTS_MAX) {
+			(void)sim_judge_blame(judge, "tried-too-often",
+				"orchestrator %u has met %" PRIu32
+				" conflicts over one event of %.*s: %.*s",
+				orchestrator, *count, SIM_FMT(item->next.id),
+				SIM_FMT(event->body));
+		}
+	}
 	return sim_judge_answer(judge);
 }

@@ -108,6 +108,7 @@ struct sim_judge {
 	struct sim_book facts;   /* what has been seen; see sim_judge_note() */
 	struct sim_given_book given[SIM_ORCHESTRATORS_MAX];
 	struct sim_book recorded_bodies;
+	struct sim_book conflicts; /* an orchestrator's event: uint32_t, how many */
 	struct sim_entry *all_entries;
 	struct sim_case *all_cases;
 	struct sim_pattern *patterns;
@@ -157,6 +158,10 @@ void sim_judge_note_given(struct sim_judge *judge, unsigned orchestrator, struct
 	struct swm_str body);
 bool sim_judge_was_given(struct sim_judge *judge, unsigned orchestrator, struct swm_str raw_id,
 	struct swm_str body);
+
+/* How often this event's commit has met a conflict at that orchestrator. */
+uint32_t *sim_judge_conflicts(
+	struct sim_judge *judge, unsigned orchestrator, struct swm_str event_id);
 
 struct sim_entry *sim_judge_entry(const struct sim_judge *judge, struct swm_str id);
 struct sim_entry *sim_judge_add_entry(

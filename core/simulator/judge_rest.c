@@ -50,6 +50,9 @@ static const struct sim_invariant invariants[] = {
 	{"sent-again",
 		"a thread that was told of a message that it is sent does not send it again"},
 	{"sent-unpublished", "a row is taken for sent after a broker has had it"},
+	{"tried-too-often", "an event meets at most eight conflicts at an orchestrator"},
+	{"taken-over-late",
+		"what is due and leased to nobody is claimed in a second by who is up"},
 	{"acked-before-commit", "an event is acknowledged after it is in the store"},
 	{"parked-not-stored", "what nobody can use is acknowledged after it is in the store"},
 	{"parked-without-reason", "only what nobody can use is parked"},
@@ -72,6 +75,31 @@ static const struct sim_invariant invariants[] = {
 const struct sim_invariant *sim_invariants(void)
 {
 	return invariants;
+}
+
+/* A dispatcher looks every second, and sends what it claims: some calls each. */
+#define TAKE_OVER_MAX_MS 1000
+#define TAKE_OVER_MAX_CALLS 200
+
+const struct sim_violation *sim_judge_waited(struct sim_judge *judge, int64_t fit_ms)
+{
+	const struct sim_store *store = sim_world_store(judge->world);
+	int64_t now_ms = sim_store_now_ms(store);
+	int64_t max_ms =
+		TAKE_OVER_MAX_MS + TAKE_OVER_MAX_CALLS * sim_world_call_us(judge->world) / 1000;
+	for (size_t i = 0; fit_ms > max_ms && i < sim_store_row_count(store); i++) {
+		const struct swm_outbox_row *row = &sim_store_row(store, i)->row;
+		int64_t since_ms =
+			row->due_ms > row->lease_until_ms ? row->due_ms : row->lease_until_ms;
+		int64_t waits_ms = now_ms - since_ms;
+		if (row->state == SWM_OUTBOX_PENDING && waits_ms > max_ms) {
+			(void)sim_judge_blame(judge, "taken-over-late",
+				"%.*s has been due for %" PRId64
+				" ms, and nobody claims it: %.*s",
+				SIM_FMT(row->id), waits_ms, SIM_FMT(row->body));
+		}
+	}
+	return sim_judge_answer(judge);
 }
 
 static bool check_queue(struct sim_judge *judge)

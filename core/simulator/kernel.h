@@ -103,6 +103,7 @@ struct sim_host {
 	struct sim_flow *flow;
 	uint64_t chance;
 	int64_t clock_ms;   /* what its clock is ahead */
+	int64_t started_us; /* virtual */
 	int64_t stop_us;    /* virtual: when it was asked to stop */
 	int64_t stalled_us; /* virtual: it stands still until then */
 	struct swm_env env;
@@ -229,6 +230,9 @@ void sim_world_calm_down(struct sim_world *world);
 /* When no flow can run: if nothing is under way any more, the storm ends early, or the world
  * does. True: something has changed. */
 bool sim_world_rest(struct sim_world *world);
+
+/* For how long an orchestrator has been up that nothing hinders in its work; 0: none. */
+int64_t sim_world_fit_ms(const struct sim_world *world);
 
 /* A choice of some lengths of time, from short to long. */
 int64_t sim_world_pick_ms(

@@ -332,6 +332,9 @@ static swm_status commit_item(struct sim_host *host, struct swm_commit *item, bo
 	if (doubt && !applied && sim_world_happens(world, SIM_FAULT_COMMIT_LATE, 2)) {
 		sim_store_delay(host, item, owner, lease_ms);
 	}
+	if (status == SWM_E_CONFLICT) {
+		sim_world_judge(world, sim_judge_conflicted(world->judge, host->index, item));
+	}
 	if (!applied) {
 		return status;
 	}

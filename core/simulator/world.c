@@ -14,6 +14,9 @@
 
 #define CALM_MS INT64_C(7200000)
 #define STEPS_MAX 400000
+
+/* After the storm: the longest call that is still slow, and the longest pause after it. */
+#define LINGER_US INT64_C(25000000)
 #define COMPONENT_MAX 200
 
 /* What is drawn from, the boring one first. */
@@ -37,6 +40,41 @@ struct sim_choice *sim_world_choice(struct sim_world *world)
 int64_t sim_world_now_ms(const struct sim_world *world)
 {
 	return world->now_us / 1000;
+}
+
+int64_t sim_world_call_us(const struct sim_world *world)
+{
+	return world->call_us;
+}
+
+#define BIT(fault) (UINT64_C(1) << (fault))
+
+/* These do not keep a dispatcher from its work, nor tell it another time. */
+#define HARMLESS \
+	(BIT(SIM_FAULT_DUPLICATE) | BIT(SIM_FAULT_REORDER) | BIT(SIM_FAULT_DELAY) | \
+		BIT(SIM_FAULT_LOST_ACK) | BIT(SIM_FAULT_QUEUE_LEASE) | BIT(SIM_FAULT_CRASH) | \
+		BIT(SIM_FAULT_RESTART) | BIT(SIM_FAULT_WAKE) | BIT(SIM_FAULT_AGENT_FAILS) | \
+		BIT(SIM_FAULT_AGENT_LATE) | BIT(SIM_FAULT_AGENT_TWICE) | \
+		BIT(SIM_FAULT_AGENT_STALE) | BIT(SIM_FAULT_AGENT_COPIES) | \
+		BIT(SIM_FAULT_AGENT_FOREIGN) | BIT(SIM_FAULT_AGENT_ANONYMOUS) | \
+		BIT(SIM_FAULT_AGENT_NEVER) | BIT(SIM_FAULT_AGENT_OVERTAKES) | \
+		BIT(SIM_FAULT_OPERATOR) | BIT(SIM_FAULT_POISON))
+
+int64_t sim_world_fit_ms(const struct sim_world *world)
+{
+	int64_t since_us = INT64_MAX;
+	for (unsigned i = 0; i < world->host_count; i++) {
+		const struct sim_host *host = &world->hosts[i];
+		if (host->running && !host->stopping && host->started_us < since_us) {
+			since_us = host->started_us;
+		}
+	}
+	if (world->faults & ~HARMLESS) {
+		int64_t over_us =
+			world->phase == SIM_CALM ? world->calm_us + LINGER_US : INT64_MAX;
+		since_us = over_us > since_us ? over_us : since_us;
+	}
+	return since_us < world->now_us ? (world->now_us - since_us) / 1000 : 0;
 }
 
 bool sim_world_may(const struct sim_world *world, enum sim_fault fault)

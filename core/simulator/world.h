@@ -139,6 +139,9 @@ struct sim_choice *sim_world_choice(struct sim_world *world);
 int64_t sim_world_now_ms(const struct sim_world *world);
 int64_t sim_world_wall_ms(const struct sim_world *world);
 
+/* How long a call takes that nothing slows down, virtual. */
+int64_t sim_world_call_us(const struct sim_world *world);
+
 /* This kind of fault has been drawn and the storm is not over. */
 bool sim_world_may(const struct sim_world *world, enum sim_fault fault);
 
