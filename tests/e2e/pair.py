@@ -126,12 +126,12 @@ class Pair:
             self.process.wait()
             return False
 
-    def template(self, template):
-        """Applies a template, with our prefix before the names of its queues."""
+    def template(self, template, prefix):
+        """Applies a template, with a prefix before the names of its queues."""
         for stage in template["stages"]:
             for task in stage.get("tasks", []):
                 if "task_queue" in task:
-                    task["task_queue"] = self.prefix + task["task_queue"]
+                    task["task_queue"] = prefix + task["task_queue"]
         path = os.path.join(self.folder, "template.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(template, file)
