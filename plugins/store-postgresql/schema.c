@@ -101,8 +101,14 @@ static const char tables[] =
 	"CREATE INDEX ON {outbox}(due_ms, number) WHERE state = 0;"
 	"CREATE INDEX ON {outbox}(number) WHERE state = 1;";
 
+/* What a purged instance owes still: timers far ahead and parked messages, that is, whose
+ * number only grows. */
+static const char owed_by_instance[] =
+	"CREATE INDEX ON {outbox}(instance_id) WHERE instance_id IS NOT NULL;";
+
 static const char *const steps[STORE_SCHEMA_VERSION] = {
 	tables,
+	owed_by_instance,
 };
 
 enum {

@@ -276,9 +276,9 @@ const struct store_statement_text store_statements[STMT_COUNT] = {
 		"forgotten AS ("
 		" DELETE FROM {event} AS e USING finished"
 		" WHERE e.instance = ANY (ARRAY[finished.number])),"
-		/* The outbox has no index on instances: one look through it does for all. */
 		"owed AS ("
-		" DELETE FROM {outbox} AS o USING finished WHERE o.instance_id = finished.id)"
+		" DELETE FROM {outbox} AS o USING finished"
+		" WHERE o.instance_id = ANY (ARRAY[finished.id]))"
 		"DELETE FROM {instance} AS i USING finished"
 		" WHERE i.number = ANY (ARRAY[finished.number])",
 		3},

@@ -26,7 +26,7 @@
 #include <swm/store.h>
 
 enum {
-	STORE_SCHEMA_VERSION = 1,
+	STORE_SCHEMA_VERSION = 2,
 
 	/* The bytes that one commit item or row may hold: the server ends at 1 GB for a
 	 * value, and needs memory for it a few times over. */

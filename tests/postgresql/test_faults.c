@@ -248,6 +248,64 @@ static void read_only_server(void **state)
 	assert_int_equal(kit_commit(f, &item, 1), SWM_OK);
 }
 
+/* Commits fail in the server like this until so many have. */
+static void refuse_commits(struct fixture *f, const char *state, const char *times)
+{
+	kit_sql(f,
+		"SET search_path = %s, pg_catalog;"
+		"CREATE SEQUENCE refusals; CREATE FUNCTION refuse() RETURNS trigger LANGUAGE"
+		" plpgsql AS $$ BEGIN IF nextval('%s.refusals') <= %s THEN"
+		"  RAISE EXCEPTION 'on purpose' USING ERRCODE = '%s';"
+		" END IF; RETURN NEW; END $$;"
+		"CREATE TRIGGER refuse BEFORE UPDATE ON wf_workflow_instance"
+		" FOR EACH ROW EXECUTE FUNCTION refuse(); RESET search_path",
+		f->schema, f->schema, times, state);
+}
+
+static void accept_commits(struct fixture *f)
+{
+	kit_sql(f,
+		"DROP TRIGGER refuse ON %s.wf_workflow_instance;"
+		"DROP FUNCTION %s.refuse(); DROP SEQUENCE %s.refusals",
+		f->schema, f->schema, f->schema);
+}
+
+/* What passes by itself is THROTTLED: nothing was done, and the session is fine. */
+static void server_refuses_for_now(void **state)
+{
+	struct fixture *f = *state;
+	/* a deadlock, a serialization failure, a full disk, no memory, too many
+	 * connections, an I/O error */
+	const char *const states[] = {"40P01", "40001", "53100", "53200", "53300", "58030"};
+	struct swm_commit next = kit_step(STR("one"), 1);
+	int64_t version = -1;
+
+	create_instance(f, STR("one"));
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		refuse_commits(f, states[i], "1000");
+		assert_int_equal(kit_commit(f, &next, 1), SWM_E_THROTTLED);
+		assert_non_null(strstr(f->err.message, states[i]));
+		assert_int_equal(kit_load(f, STR("one"), &version), SWM_OK);
+		assert_int_equal(version, 1);
+		accept_commits(f);
+	}
+	assert_int_equal(kit_commit(f, &next, 1), SWM_OK);
+}
+
+/* Who loses a deadlock is not told: the statement is run again. */
+static void deadlock_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct swm_commit next = kit_step(STR("one"), 1);
+	int64_t version = -1;
+
+	create_instance(f, STR("one"));
+	refuse_commits(f, "40P01", "2");
+	assert_int_equal(kit_commit(f, &next, 1), SWM_OK);
+	assert_int_equal(kit_load(f, STR("one"), &version), SWM_OK);
+	assert_int_equal(version, 2);
+}
+
 static void broken_contract(void **state)
 {
 	struct fixture *f = *state;
@@ -288,6 +346,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(restarted_at_once, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(no_server, kit_set_up_bare, kit_tear_down),
 		cmocka_unit_test_setup_teardown(read_only_server, kit_set_up, kit_tear_down),
+		cmocka_unit_test_setup_teardown(
+			server_refuses_for_now, kit_set_up, kit_tear_down),
+		cmocka_unit_test_setup_teardown(deadlock_lost, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(broken_contract, kit_set_up, kit_tear_down),
 	};
 

@@ -227,7 +227,32 @@ static void migrations_at_once(void **state)
 	}
 	assert_int_equal(store_migrate(f->store, SWM_MIGRATE_CHECK, &version, &f->err), SWM_OK);
 	assert_string_equal(
-		kit_sql(f, "SELECT version FROM %s.wf_schema_version", f->schema), "1");
+		kit_sql(f, "SELECT version FROM %s.wf_schema_version", f->schema), "2");
+}
+
+static void older_schema(void **state)
+{
+	struct fixture *f = *state;
+	struct swm_commit first = kit_step(STR("one"), 0);
+	int32_t schema = -1;
+	int64_t version = -1;
+
+	assert_int_equal(kit_commit(f, &first, 1), SWM_OK);
+	kit_sql(f, "DROP INDEX %s.wf_outbox_instance_id_idx", f->schema);
+	kit_sql(f, "UPDATE %s.wf_schema_version SET version = 1", f->schema);
+	assert_int_equal(
+		store_migrate(f->store, SWM_MIGRATE_CHECK, &schema, &f->err), SWM_E_CONFIG);
+	assert_int_equal(try_session(f), SWM_E_CONFIG);
+	assert_int_equal(store_migrate(f->store, SWM_MIGRATE_APPLY, &schema, &f->err), SWM_OK);
+	assert_int_equal(schema, 2);
+	assert_string_equal(kit_sql(f,
+				    "SELECT count(*) FROM pg_indexes WHERE schemaname = '%s'"
+				    " AND indexname = 'wf_outbox_instance_id_idx'",
+				    f->schema),
+		"1");
+	assert_int_equal(store_session_open(f->store, &f->session, &f->err), SWM_OK);
+	assert_int_equal(kit_load(f, STR("one"), &version), SWM_OK);
+	assert_int_equal(version, 1);
 }
 
 static void newer_schema(void **state)
@@ -413,6 +438,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tls, kit_set_up_bare, kit_tear_down),
 		cmocka_unit_test_setup_teardown(
 			migrations_at_once, kit_set_up_bare, kit_tear_down),
+		cmocka_unit_test_setup_teardown(older_schema, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(newer_schema, kit_set_up, kit_tear_down),
 		cmocka_unit_test_setup_teardown(
 			names_of_others, kit_set_up_bare, kit_tear_down),
