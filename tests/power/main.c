@@ -217,7 +217,8 @@ static int by_size(const void *a, const void *b)
 	return (first > second) - (first < second);
 }
 
-/* Judges images of a record, and writes another of one of them into `next`. */
+/* Judges images of a record. True: all are right, and one of them is in `next`; false as
+ * well when it is not known exactly what that one would hold. */
 static bool judge_record(struct run *run, const struct record *record, struct model *model,
 	struct chance *chance, uint32_t generation, const char *next)
 {
@@ -225,7 +226,7 @@ static bool judge_record(struct run *run, const struct record *record, struct mo
 	uint32_t chosen = chance_below(chance, POINTS);
 	uint32_t ops[MODEL_PLACES], next_ops[MODEL_PLACES] = {0, 0};
 	struct image_disk disk;
-	bool fine = true;
+	bool fine = true, goes_on = false;
 
 	for (size_t i = 0; i < POINTS; i++) {
 		points[i] = draw_point(record, model, chance);
@@ -245,13 +246,16 @@ static bool judge_record(struct run *run, const struct record *record, struct mo
 			if (i == chosen && k == 0 && good && !doubtful) {
 				image_write(&disk, &plan, next);
 				memcpy(next_ops, ops, sizeof(ops));
+				goes_on = true;
 			}
 			run->done = run->totals.images == run->options.images;
 		}
 	}
 	image_end(&disk);
-	model_go_back(model, next_ops);
-	return fine;
+	if (goes_on) {
+		model_go_back(model, next_ops);
+	}
+	return fine && goes_on;
 }
 
 static void work_on(struct run *run, struct record *record, struct model *model,
@@ -285,11 +289,11 @@ static void run_scenario(struct run *run)
 		chance_mix(run->options.seed) + chance_mix(run->scenario * 2 + 1)};
 	struct model model;
 	char folders[2][POWER_PATH_MAX];
-	bool fine = true;
+	bool goes_on = true;
 
 	model_init(&model);
 	fresh_folder(run, "work0", folders[0], sizeof(folders[0]));
-	for (uint32_t i = 0; i < GENERATIONS && fine && !run->done; i++) {
+	for (uint32_t i = 0; i < GENERATIONS && goes_on && !run->done; i++) {
 		const char *folder = folders[i % 2];
 		char *next = folders[(i + 1) % 2];
 		struct record record;
@@ -298,7 +302,7 @@ static void run_scenario(struct run *run)
 		record_init(&record, folder);
 		work_on(run, &record, &model, folder, &chance);
 		run->totals.writes += record.entry_count;
-		fine = judge_record(run, &record, &model, &chance, i, next);
+		goes_on = judge_record(run, &record, &model, &chance, i, next);
 		record_finish(&record);
 	}
 	model_finish(&model);
