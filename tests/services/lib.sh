@@ -73,11 +73,16 @@ service_port() {
 # A pid alone says little, since numbers are used again: a process is known by the pid and
 # the time at which it started (field 22 of its stat, in ticks since boot).
 process_started() {
-	local stat fields
+	local stat fields tasks
 	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
 	read -r -a fields <<<"${stat##*) }"
-	# One that is dead and not waited for yet does not count.
-	[ "${fields[0]}" != Z ] && echo "${fields[19]}"
+	# One that is dead and not waited for yet does not count, once the last of its threads
+	# is dead, too: until then its ports are taken.
+	if [ "${fields[0]}" = Z ]; then
+		tasks=("/proc/$1/task"/*)
+		[ "${#tasks[@]}" -gt 1 ] || return 1
+	fi
+	echo "${fields[19]}"
 }
 
 # service_spawn NAME COMMAND...: in a session of its own, with a log.
