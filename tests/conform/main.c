@@ -22,9 +22,6 @@
 #define MANY_QUEUES 100
 #define MANY_QUEUES_MAX 100000
 
-#define BODY_BYTES ((size_t)256 * 1024)
-#define BODY_BYTES_MAX ((size_t)1024 * 1024)
-
 static const struct conform_group *const store_groups[] = {
 	&conform_store_life,
 	&conform_store_load,
@@ -58,7 +55,6 @@ static const char usage_text[] =
 	"  --only TAG     only the tests whose tag begins so; may be repeated\n"
 	"  --queues N     how many queues a consumer listens to when there are very\n"
 	"                 many (100)\n"
-	"  --body N       the largest body that the broker is to take, in bytes (262144)\n"
 	"  --help         this text\n"
 	"\n"
 	"Example:\n"
@@ -74,7 +70,6 @@ struct command {
 	const char *only[ONLY_MAX];
 	size_t only_count;
 	size_t many_queues;
-	size_t body_bytes;
 	const char *helper;
 	bool list;
 };
@@ -331,12 +326,12 @@ static int run_helper(const struct conform_kit *kit, const char *name, char **ar
 	return helper->run(kit, args);
 }
 
-static bool parse_count(const char *text, size_t most, size_t *out)
+static bool parse_count(const char *text, size_t *out)
 {
 	char *end = NULL;
 	errno = 0;
 	unsigned long value = strtoul(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || value < 1 || value > most) {
+	if (errno != 0 || end == text || *end != '\0' || value < 1 || value > MANY_QUEUES_MAX) {
 		return false;
 	}
 	*out = value;
@@ -350,7 +345,6 @@ static int parse(int argc, char **argv, struct command *command)
 		{"list", no_argument, NULL, 'l'},
 		{"only", required_argument, NULL, 'o'},
 		{"queues", required_argument, NULL, 'q'},
-		{"body", required_argument, NULL, 'b'},
 		{"helper", required_argument, NULL, 'H'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -362,11 +356,7 @@ static int parse(int argc, char **argv, struct command *command)
 			command->list = true;
 		} else if (option == 'o' && command->only_count < ONLY_MAX) {
 			command->only[command->only_count++] = optarg;
-		} else if (option == 'q' &&
-			   parse_count(optarg, MANY_QUEUES_MAX, &command->many_queues)) {
-			continue;
-		} else if (option == 'b' &&
-			   parse_count(optarg, BODY_BYTES_MAX, &command->body_bytes)) {
+		} else if (option == 'q' && parse_count(optarg, &command->many_queues)) {
 			continue;
 		} else if (option == 'H') {
 			command->helper = optarg;
@@ -383,7 +373,7 @@ static int parse(int argc, char **argv, struct command *command)
 
 int main(int argc, char **argv)
 {
-	struct command command = {.many_queues = MANY_QUEUES, .body_bytes = BODY_BYTES};
+	struct command command = {.many_queues = MANY_QUEUES};
 	int status = parse(argc, argv, &command);
 	if (status >= 0) {
 		return status;
@@ -401,8 +391,7 @@ int main(int argc, char **argv)
 	struct conform_kit kit = {.program = "/proc/self/exe",
 		.plugin_file = argv[optind],
 		.config_file = argv[optind + 1],
-		.many_queues = command.many_queues,
-		.body_bytes = command.body_bytes};
+		.many_queues = command.many_queues};
 	/* A helper that has died is found out by what it does not say. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	struct conform_loaded *loaded = NULL;
