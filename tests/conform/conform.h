@@ -92,6 +92,7 @@ struct conform_kit {
 	const struct swm_host *host;
 	int64_t call_timeout_ms;
 	size_t many_queues; /* how many queues "many" is */
+	size_t body_bytes;  /* the largest body that the broker is to take */
 };
 
 enum conform_outcome {

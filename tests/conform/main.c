@@ -22,6 +22,9 @@
 #define MANY_QUEUES 100
 #define MANY_QUEUES_MAX 100000
 
+#define BODY_BYTES ((size_t)256 * 1024)
+#define BODY_BYTES_MAX ((size_t)1024 * 1024)
+
 static const struct conform_group *const store_groups[] = {
 	&conform_store_life,
 	&conform_store_load,
@@ -55,6 +58,7 @@ static const char usage_text[] =
 	"  --only TAG     only the tests whose tag begins so; may be repeated\n"
 	"  --queues N     how many queues a consumer listens to when there are very\n"
 	"                 many (100)\n"
+	"  --body N       the largest body that the broker is to take, in bytes (262144)\n"
 	"  --help         this text\n"
 	"\n"
 	"Example:\n"
@@ -70,6 +74,7 @@ struct command {
 	const char *only[ONLY_MAX];
 	size_t only_count;
 	size_t many_queues;
+	size_t body_bytes;
 	const char *helper;
 	bool list;
 };
@@ -326,12 +331,12 @@ static int run_helper(const struct conform_kit *kit, const char *name, char **ar
 	return helper->run(kit, args);
 }
 
-static bool parse_count(const char *text, size_t *out)
+static bool parse_count(const char *text, size_t most, size_t *out)
 {
 	char *end = NULL;
 	errno = 0;
 	unsigned long value = strtoul(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || value < 1 || value > MANY_QUEUES_MAX) {
+	if (errno != 0 || end == text || *end != '\0' || value < 1 || value > most) {
 		return false;
 	}
 	*out = value;
@@ -345,6 +350,7 @@ static int parse(int argc, char **argv, struct command *command)
 		{"list", no_argument, NULL, 'l'},
 		{"only", required_argument, NULL, 'o'},
 		{"queues", required_argument, NULL, 'q'},
+		{"body", required_argument, NULL, 'b'},
 		{"helper", required_argument, NULL, 'H'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -356,7 +362,11 @@ static int parse(int argc, char **argv, struct command *command)
 			command->list = true;
 		} else if (option == 'o' && command->only_count < ONLY_MAX) {
 			command->only[command->only_count++] = optarg;
-		} else if (option == 'q' && parse_count(optarg, &command->many_queues)) {
+		} else if (option == 'q' &&
+			   parse_count(optarg, MANY_QUEUES_MAX, &command->many_queues)) {
+			continue;
+		} else if (option == 'b' &&
+			   parse_count(optarg, BODY_BYTES_MAX, &command->body_bytes)) {
 			continue;
 		} else if (option == 'H') {
 			command->helper = optarg;
@@ -373,7 +383,7 @@ static int parse(int argc, char **argv, struct command *command)
 
 int main(int argc, char **argv)
 {
-	struct command command = {.many_queues = MANY_QUEUES};
+	struct command command = {.many_queues = MANY_QUEUES, .body_bytes = BODY_BYTES};
 	int status = parse(argc, argv, &command);
 	if (status >= 0) {
 		return status;
@@ -391,7 +401,8 @@ int main(int argc, char **argv)
 	struct conform_kit kit = {.program = "/proc/self/exe",
 		.plugin_file = argv[optind],
 		.config_file = argv[optind + 1],
-		.many_queues = command.many_queues};
+		.many_queues = command.many_queues,
+		.body_bytes = command.body_bytes};
 	/* A helper that has died is found out by what it does not say. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	struct conform_loaded *loaded = NULL;

@@ -16,7 +16,7 @@ struct swm_message queue_message(
 	struct swm_str destination, struct swm_str id, struct swm_str body)
 {
 	return (struct swm_message){
-		.destination = destination, .id = id, .key = CONFORM_STR("key"), .body = body};
+		.destination = destination, .id = id, .key = id, .body = body};
 }
 
 swm_status queue_publish(const struct swm_queue_ops *ops, struct swm_publisher *publisher,

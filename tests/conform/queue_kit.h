@@ -23,6 +23,8 @@ struct queue_consumer {
 	struct swm_consumer *consumer;
 };
 
+/* A message with a key of its own: what has the same key may be held back until the one
+ * before is settled, and what has the same id may be taken for the same. */
 struct swm_message queue_message(
 	struct swm_str destination, struct swm_str id, struct swm_str body);
 

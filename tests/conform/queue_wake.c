@@ -27,6 +27,7 @@ struct disturber {
 	struct swm_queue *queue;
 	struct swm_consumer *consumer;
 	struct swm_str destination;
+	struct swm_str id;
 	int times;
 	int64_t pause_ms;
 	int64_t published_ms; /* when the broker had it */
@@ -52,7 +53,7 @@ static void *publish_thread(void *arg)
 	conform_sleep_ms(d->pause_ms);
 	if (d->status == SWM_OK) {
 		struct swm_message message =
-			queue_message(d->destination, d->destination, d->destination);
+			queue_message(d->destination, d->id, d->destination);
 		d->status = queue_publish(d->ops, publisher, &message, &d->err);
 		d->published_ms = conform_now_ms();
 	}
@@ -162,7 +163,7 @@ static void publish_wakes(struct conform_case *c)
 {
 	struct swm_str queue = queue_new(c, "q");
 	struct queue_consumer *consumer = queue_listen(c, &queue, 1, 0);
-	struct disturber d = {.destination = queue, .pause_ms = BEFORE_MS};
+	struct disturber d = {.destination = queue, .id = queue, .pause_ms = BEFORE_MS};
 	int64_t took_ms;
 	start(c, &d, publish_thread);
 	swm_status status = receive_beside(c, &d, consumer->consumer, &took_ms);
@@ -183,7 +184,9 @@ static void publish_wakes_promptly(struct conform_case *c)
 	struct queue_consumer *consumer = queue_listen(c, &queue, 1, 0);
 	int64_t longest_ms[ROUNDS] = {0};
 	for (int i = 0; i < ROUNDS; i++) {
-		struct disturber d = {.destination = queue, .pause_ms = 40 + 10 * i};
+		struct disturber d = {.destination = queue,
+			.id = conform_name(c, "m-%d", i),
+			.pause_ms = 40 + 10 * i};
 		struct swm_delivery got;
 		size_t count = 0;
 		start(c, &d, publish_thread);
