@@ -37,6 +37,12 @@ static const char *env(const char *name)
 	return value != NULL && *value != '\0' ? value : NULL;
 }
 
+/* NULL: AWS's own. An empty one, as of a variable that is not set, is none. */
+static const char *find_endpoint(const struct swm_queue_config *config)
+{
+	return config->endpoint != NULL && *config->endpoint != '\0' ? config->endpoint : NULL;
+}
+
 /* From the options, the environment or the shared files; one that is only to be signed
  * with when there is an endpoint. NULL: there is none. */
 static char *find_region(const struct swm_queue_config *config)
@@ -50,7 +56,7 @@ static char *find_region(const struct swm_queue_config *config)
 		return strdup(region);
 	}
 	found = swm_sqs_region_from_files(config->profile);
-	if (found == NULL && config->endpoint != NULL) {
+	if (found == NULL && find_endpoint(config) != NULL) {
 		found = strdup("us-east-1");
 	}
 	return found;
@@ -64,12 +70,13 @@ static bool is_region(const char *region)
 
 static char *make_endpoint(const struct swm_queue_config *config, const char *region)
 {
+	const char *endpoint = find_endpoint(config);
 	struct swm_sqs_text url = {0};
 
-	if (config->endpoint != NULL) {
-		const char *host = strstr(config->endpoint, "://");
+	if (endpoint != NULL) {
+		const char *host = strstr(endpoint, "://");
 
-		swm_sqs_text_say(&url, config->endpoint);
+		swm_sqs_text_say(&url, endpoint);
 		swm_sqs_text_say(&url, strchr(host + 3, '/') == NULL ? "/" : "");
 	} else {
 		swm_sqs_text_say(&url, "https://sqs.");
@@ -85,7 +92,7 @@ static char *make_endpoint(const struct swm_queue_config *config, const char *re
 
 static swm_status check_config(const struct swm_queue_config *config, struct swm_error *err)
 {
-	const char *endpoint = config->endpoint;
+	const char *endpoint = find_endpoint(config);
 
 	if (endpoint != NULL && strncmp(endpoint, "https://", 8) != 0 &&
 		strncmp(endpoint, "http://", 7) != 0) {
