@@ -27,9 +27,9 @@ packages_moto=(openssl procps python3-boto3 python3-cryptography python3-flask p
 # What the tests need beyond that, the client libraries of all adapters included.
 # shellcheck disable=SC2034
 packages_tests=(abigail-tools binutils clang clang-format clang-tidy cppcheck g++ gcovr git jq
-	libclang-rt-14-dev libcmocka-dev libcurl4-openssl-dev libpq-dev librabbitmq-dev
-	librdkafka-dev patch procps python3 python3-jsonschema python3-pika python3-psycopg2
-	shellcheck sqlite3 strace util-linux
+	libclang-rt-14-dev libcmocka-dev libcurl4-openssl-dev libmongoc-dev libpq-dev
+	librabbitmq-dev librdkafka-dev patch procps python3 python3-jsonschema python3-mockupdb
+	python3-pika python3-psycopg2 python3-pymongo shellcheck sqlite3 strace util-linux
 	"${packages_postgresql[@]}" "${packages_rabbitmq[@]}" "${packages_kafka[@]}"
 	"${packages_sqs[@]}" "${packages_mongodb[@]}" "${packages_moto[@]}")
 
