@@ -22,6 +22,7 @@ QUEUES = {
     "sqlite": {},
     "rabbitmq": {"SWM_RABBITMQ_URL": "{SWM_TEST_RABBITMQ_URL}",
                  "SWM_RABBITMQ_PASSWORD": "{SWM_TEST_RABBITMQ_PASSWORD}"},
+    "kafka": {"SWM_KAFKA_BROKERS": "{SWM_TEST_KAFKA_BROKERS}", "SWM_KAFKA_GROUP": "{run}"},
     "sqs": {"SWM_SQS_ENDPOINT": "{SWM_TEST_SQS_ENDPOINT}",
             "AWS_REGION": "{SWM_TEST_SQS_REGION}",
             "AWS_ACCESS_KEY_ID": "{SWM_TEST_SQS_ACCESS_KEY_ID}",
