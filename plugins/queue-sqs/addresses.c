@@ -148,7 +148,7 @@ void swm_sqs_book_forget(struct swm_sqs_book *book, struct swm_str name)
 		destroy(book->items[place]);
 		book->count--;
 		memmove(book->items + place, book->items + place + 1,
-			(book->count - place) * sizeof(*book->items));
+			(book->count - place) * sizeof(struct swm_sqs_address *));
 	}
 }
 
@@ -169,7 +169,7 @@ static bool insert(struct swm_sqs_book *book, struct swm_sqs_address *address)
 		book->room = room;
 	}
 	memmove(book->items + place + 1, book->items + place,
-		(book->count - place) * sizeof(*book->items));
+		(book->count - place) * sizeof(struct swm_sqs_address *));
 	book->items[place] = address;
 	book->count++;
 	return true;
@@ -196,16 +196,20 @@ static swm_status keep(struct swm_sqs_book *book, const struct question *questio
 		return SWM_OK; /* named twice */
 	}
 	if (address != NULL) {
-		address->name = malloc(question->name.len);
+		address->name = malloc(question->name.len + 1);
 		address->url = malloc(url.len + 1);
 	}
 	if (address == NULL || address->name == NULL || address->url == NULL) {
 		destroy(address);
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	}
-	memcpy(address->name, question->name.ptr, question->name.len);
+	if (question->name.len != 0) {
+		memcpy(address->name, question->name.ptr, question->name.len);
+	}
 	address->name_len = question->name.len;
-	memcpy(address->url, url.ptr, url.len);
+	if (url.len != 0) {
+		memcpy(address->url, url.ptr, url.len);
+	}
 	address->url[url.len] = '\0';
 	address->fifo = ends_fifo(swm_sqs_str(question->in_sqs));
 	if (!insert(book, address)) {
@@ -327,7 +331,6 @@ struct looking {
 	size_t count;
 	bool create;
 	int64_t until_ms;
-	swm_status *statuses;
 	swm_status first;
 	size_t first_at;
 	struct swm_error why;
@@ -336,9 +339,6 @@ struct looking {
 static void note(
 	struct looking *looking, size_t at, swm_status status, const struct swm_error *why)
 {
-	if (looking->statuses != NULL) {
-		looking->statuses[at] = status;
-	}
 	if (status != SWM_OK && at < looking->first_at) {
 		looking->first = status;
 		looking->first_at = at;
@@ -420,7 +420,7 @@ static void prepare_questions(
 
 swm_status swm_sqs_book_look_up(struct swm_sqs_book *book, struct swm_sqs_web *web,
 	const struct swm_str *names, size_t count, bool create, int64_t until_ms,
-	swm_status *statuses, struct swm_error *err)
+	struct swm_error *err)
 {
 	struct looking looking = {
 		.book = book,
@@ -429,7 +429,6 @@ swm_status swm_sqs_book_look_up(struct swm_sqs_book *book, struct swm_sqs_web *w
 		.calls = calloc(count == 0 ? 1 : count, sizeof(struct swm_sqs_call *)),
 		.create = create,
 		.until_ms = until_ms,
-		.statuses = statuses,
 		.first = SWM_OK,
 		.first_at = SIZE_MAX,
 	};

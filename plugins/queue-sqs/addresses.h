@@ -45,12 +45,11 @@ void swm_sqs_book_forget(struct swm_sqs_book *book, struct swm_str name);
 
 /*
  * Asks the server for all that are not known, several at a time, and makes those that are
- * missing if `create`. statuses[i] and whys[i], which may be NULL, tell of names[i]; what is
- * returned is the first that is not SWM_OK: SWM_E_NOT_FOUND, SWM_E_INVALID, SWM_E_DENIED,
+ * missing if `create`. What is returned is the first that is not SWM_OK: SWM_E_NOT_FOUND, SWM_E_INVALID, SWM_E_DENIED,
  * SWM_E_UNAVAILABLE, SWM_E_TIMEOUT, SWM_E_THROTTLED.
  */
 SWM_NODISCARD swm_status swm_sqs_book_look_up(struct swm_sqs_book *book,
 	struct swm_sqs_web *web, const struct swm_str *names, size_t count, bool create,
-	int64_t until_ms, swm_status *statuses, struct swm_error *err);
+	int64_t until_ms, struct swm_error *err);
 
 #endif

@@ -107,7 +107,7 @@ static swm_status set_up(struct swm_consumer *consumer, const struct swm_str *so
 	if (status == SWM_OK) {
 		status = swm_sqs_book_look_up(&consumer->book, &consumer->web, sources, count,
 			queue->config->create_queues, swm_sqs_until_ms(queue->call_timeout_ms),
-			NULL, err);
+			err);
 	}
 	if (status == SWM_OK) {
 		status = copy_sources(consumer, sources, count, err);

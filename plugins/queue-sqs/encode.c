@@ -44,8 +44,14 @@ static void encode_three(const uint8_t *in, size_t count, const char *alphabet, 
 	bits |= count > 2 ? in[2] : 0;
 	out[0] = alphabet[bits >> 18];
 	out[1] = alphabet[bits >> 12 & 63];
-	out[2] = count > 1 ? alphabet[bits >> 6 & 63] : '=';
-	out[3] = count > 2 ? alphabet[bits & 63] : '=';
+	out[2] = '=';
+	out[3] = '=';
+	if (count > 1) {
+		out[2] = alphabet[bits >> 6 & 63];
+	}
+	if (count > 2) {
+		out[3] = alphabet[bits & 63];
+	}
 }
 
 void swm_sqs_hash(struct swm_str bytes, char out[SWM_SQS_HASH_SIZE])

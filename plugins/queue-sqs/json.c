@@ -9,6 +9,7 @@
 /* Nobody's answers are nested deeper; what is counts as broken. */
 #define DEPTH_MAX 60
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to, as json->at */
 void swm_sqs_json_init(struct swm_sqs_json *json, char *text, size_t len)
 {
 	*json = (struct swm_sqs_json){.at = text, .end = text + len};
@@ -122,7 +123,10 @@ static char plain_escape(char letter)
 	static const char values[] = "\"\\/\b\f\n\r\t";
 	const char *found = letter == '\0' ? NULL : strchr(letters, letter);
 
-	return found == NULL ? '\0' : values[found - letters];
+	if (found == NULL) {
+		return '\0';
+	}
+	return values[found - letters];
 }
 
 /* Behind the opening quote. `keep`: nothing is written. */

@@ -9,7 +9,8 @@
  * https.
  */
 
-#define _DEFAULT_SOURCE /* timegm() */
+#define _XOPEN_SOURCE 700 /* strptime() */
+#define _DEFAULT_SOURCE   /* timegm() */
 
 #include "keys.h"
 
@@ -174,13 +175,9 @@ static int64_t read_time(const char *text)
 {
 	struct tm parts = {0};
 
-	if (text == NULL ||
-		sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &parts.tm_year, &parts.tm_mon,
-			&parts.tm_mday, &parts.tm_hour, &parts.tm_min, &parts.tm_sec) != 6) {
+	if (text == NULL || strptime(text, "%Y-%m-%dT%H:%M:%S", &parts) == NULL) {
 		return INT64_MAX;
 	}
-	parts.tm_year -= 1900;
-	parts.tm_mon -= 1;
 	return (int64_t)timegm(&parts) * 1000;
 }
 

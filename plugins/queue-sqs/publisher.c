@@ -151,7 +151,7 @@ static void find_addresses(struct publishing *publishing)
 			continue;
 		}
 		status = swm_sqs_book_look_up(&publisher->book, &publisher->web, &name, 1,
-			false, publishing->until_ms, NULL, &why);
+			false, publishing->until_ms, &why);
 		if (status != SWM_OK) {
 			conclude(publishing, i, status, &why);
 		}

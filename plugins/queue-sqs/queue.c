@@ -183,7 +183,7 @@ static swm_status queue_prepare(struct swm_queue *queue, const struct swm_str *n
 	if (status == SWM_OK) {
 		status = swm_sqs_book_look_up(&book, &web, names, count,
 			queue->config->create_queues, swm_sqs_until_ms(queue->call_timeout_ms),
-			NULL, err);
+			err);
 	}
 	swm_sqs_book_finish(&book);
 	swm_sqs_web_close(&web);
@@ -253,8 +253,7 @@ static swm_status queue_depth(
 	swm_status status = swm_sqs_web_open(&web, queue, err);
 
 	if (status == SWM_OK) {
-		status =
-			swm_sqs_book_look_up(&book, &web, &name, 1, false, until_ms, NULL, err);
+		status = swm_sqs_book_look_up(&book, &web, &name, 1, false, until_ms, err);
 	}
 	if (status == SWM_OK) {
 		status = ask_depth(&web, swm_sqs_book_find(&book, name), until_ms, &depth, err);
