@@ -37,6 +37,7 @@ STORES = {
                    "SWM_PG_PASSWORD": "{SWM_TEST_POSTGRESQL_PASSWORD}",
                    "SWM_PG_SSLMODE": "disable",
                    "SWM_PG_SCHEMA": "{run}"},
+    "mongodb": {"SWM_MONGODB_URI": "{SWM_TEST_MONGODB_URI}", "SWM_MONGODB_DATABASE": "{run}"},
 }
 
 

@@ -4,7 +4,8 @@
 
   mongodb_reader.py COMPONENT BUSINESS_REF
 
-Prints its document, without _swm, which is swm's own. The server is $SWM_MONGODB_URI, the
+Prints its document, which is that of `swm show -o json` when the store is configured with
+"body": "document"; without _swm, which is swm's own. The server is $SWM_MONGODB_URI, the
 database $SWM_MONGODB_DATABASE, or swm.
 """
 import json
@@ -21,7 +22,8 @@ def main():
         {"component_name": sys.argv[1], "business_ref_no": sys.argv[2]}, {"_id": 0, "_swm": 0})
     if not document:
         sys.exit("no such instance")
-    print(json.dumps(document, default=lambda time: time.isoformat()))
+    print(json.dumps(
+        document, default=lambda time: time.isoformat(timespec="milliseconds") + "Z"))
 
 
 main()
