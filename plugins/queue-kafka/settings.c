@@ -328,7 +328,8 @@ static swm_status fill(const struct swm_queue_config *config, enum swm_kafka_pur
 	if (status == SWM_OK && purpose != SWM_KAFKA_PRODUCER) {
 		status = set(conf, "group.id", config->group, err);
 	}
-	if (status == SWM_OK && purpose == SWM_KAFKA_CONSUMER) {
+	/* The control client joins no group, but is of the same kind to the library. */
+	if (status == SWM_OK && purpose != SWM_KAFKA_PRODUCER) {
 		status = set_consumer(config, conf, err);
 	}
 	if (status == SWM_OK && purpose == SWM_KAFKA_PRODUCER) {

@@ -421,6 +421,7 @@ static void own_properties(void **state)
 
 	broker_property(broker, "compression.type", "lz4");
 	broker_property(broker, "debug", "msg");
+	broker_property(broker, "max.poll.interval.ms", "5000");
 	assert_int_equal(broker_open(broker), SWM_OK);
 	publisher = broker_publisher(broker);
 	assert_int_equal(broker_publish(broker, publisher, topic, "m"), SWM_OK);
