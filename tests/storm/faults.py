@@ -13,25 +13,38 @@ class Fault:
     """`act` is called again and again while the storm lasts, with a pause between;
     `end` once, puts everything right, and may return a remark."""
 
-    def __init__(self, name, needs, act, pause_seconds, end=lambda storm: None):
+    def __init__(self, name, needs, act, pause_seconds, end=lambda storm: None, always=True):
         self.name = name
         self.needs = needs  # the adapter that it is about; None: any pair
         self.act = act
         self.pause_seconds = pause_seconds
         self.end = end
+        self.always = always  # or with SWM_TEST_FULL=1 only
 
 
 def set_port(section, port):
     """Puts another port into an adapter's section of swm.json."""
     if "url" in section:
         section["url"] = re.sub(r":\d+(?=/|$)", f":{port}", section["url"])
+    elif "brokers" in section:
+        section["brokers"] = [f"127.0.0.1:{port}"]
     else:
         section["port"] = port
 
 
-def get_port(section):
-    return int(re.search(r":(\d+)(?=/|$)", section["url"]).group(1) if "url" in section
-               else section["port"])
+def get_ports(storm, name, section):
+    """Where a proxy has to go to, and where it has to listen if that is not the same."""
+    if name == "kafka":
+        # A broker tells its clients where to go on: to the proxy, if they came from there.
+        printed = storm.servers.call("kafka", "env")
+        return [int(re.search(rf"{word}_PORT=(\d+)", printed).group(1))
+                for word in ("PROXIED", "PROXY")]
+    return [int(re.search(r":(\d+)(?=/|$)", section["url"]).group(1) if "url" in section
+                else section["port"])]
+
+
+# As many partitions as the orchestrators have consumers; members that die are missed soon.
+KAFKA = {"partitions": 12, "session_timeout": "3s"}
 
 
 COMPLETED = "SELECT count(*) FROM wf_workflow_instance WHERE status = 4"
@@ -104,6 +117,15 @@ def cancel_consumers(storm):
     storm.feeding.set()
 
 
+def join_and_leave(storm):
+    """A fourth orchestrator comes in the middle of the others' batches, and goes."""
+    storm.start("guest")
+    time.sleep(storm.chance.uniform(1, 3))
+    guest = storm.processes.pop("guest")
+    guest.terminate()
+    guest.wait(FREEZE_SECONDS_MAX)
+
+
 def freeze(service):
     def act(storm):
         storm.servers.call(service, "freeze")
@@ -141,4 +163,9 @@ FAULTS = [
     Fault("rabbitmq-consumers-cancelled", "rabbitmq", cancel_consumers, 3),
     Fault("rabbitmq-frozen", "rabbitmq", freeze("rabbitmq"), 1),
     Fault("rabbitmq-cut", "rabbitmq", cut("rabbitmq"), 1, stop_cutting("rabbitmq")),
+    Fault("kafka-rebalanced", "kafka", join_and_leave, 0.5),
+    Fault("kafka-killed", "kafka", call("kafka", "restart", "KILL"), 5),
+    Fault("kafka-restarted", "kafka", call("kafka", "restart"), 5, always=False),
+    Fault("kafka-frozen", "kafka", freeze("kafka"), 1),
+    Fault("kafka-cut", "kafka", cut("kafka"), 1, stop_cutting("kafka")),
 ]

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Passes TCP connections on, and cuts them when it is told to.
 
-  tests/storm/proxy.py TARGET_PORT CUT_FILE SEED
+  tests/storm/proxy.py TARGET_PORT CUT_FILE SEED [PORT]
 
-Prints the port on 127.0.0.1 where it listens, then works until it is killed. While
+Prints the port on 127.0.0.1 where it listens, PORT if that is given, then works until it is killed. While
 CUT_FILE exists, each connection is given a direction and a number of bytes at random
 (small ones more often, so that a handshake is hit as well as a long life); once so many
 have passed in that direction since then, both ends are reset in mid-stream, right behind
@@ -101,7 +101,8 @@ class Proxy:
 
 async def main():
     proxy = Proxy(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    port = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", port)
     print(server.sockets[0].getsockname()[1], flush=True)
     await proxy.watch()
 
