@@ -271,7 +271,10 @@ static struct swm_str read_url(struct swm_sqs_call *call)
 			}
 		}
 	}
-	return json.broken ? (struct swm_str){0} : url;
+	if (json.broken) {
+		url = (struct swm_str){0};
+	}
+	return url;
 }
 
 /* After a round: whether it is to be asked again, now to make the queue. */

@@ -157,20 +157,21 @@ static void put_field(
 }
 
 /* Our own names are short. */
-static void join(struct path *out, const char *prefix, const char *name)
+static struct path join(const char *prefix, const char *name)
 {
-	int len = snprintf(out->text, sizeof(out->text), "%s%s", prefix, name);
+	struct path path = {0};
+	int len = snprintf(path.text, sizeof(path.text), "%s%s", prefix, name);
 
-	assert(len > 0 && (size_t)len < sizeof(out->text));
+	assert(len > 0 && (size_t)len < sizeof(path.text));
+	return path;
 }
 
 void put_fields(
 	struct put *put, const char *prefix, const struct fields *fields, const void *item)
 {
 	for (size_t i = 0; i < fields->count; i++) {
-		struct path path;
+		struct path path = join(prefix, fields->items[i].name);
 
-		join(&path, prefix, fields->items[i].name);
 		put_field(put, path.text, &fields->items[i], item);
 	}
 }
@@ -180,11 +181,11 @@ void put_absent(
 {
 	for (size_t i = 0; i < fields->count; i++) {
 		const struct field *field = &fields->items[i];
-		struct path path;
 
 		if ((field->type == FIELD_TEXT || field->type == FIELD_BYTES) &&
 			!str_at(item, field).ptr) {
-			join(&path, prefix, field->name);
+			struct path path = join(prefix, field->name);
+
 			bson_append_utf8(unset, path.text, -1, "", 0);
 		}
 	}

@@ -362,11 +362,10 @@ static int parse(int argc, char **argv, struct command *command)
 			command->list = true;
 		} else if (option == 'o' && command->only_count < ONLY_MAX) {
 			command->only[command->only_count++] = optarg;
-		} else if (option == 'q' &&
-			   parse_count(optarg, MANY_QUEUES_MAX, &command->many_queues)) {
-			continue;
-		} else if (option == 'b' &&
-			   parse_count(optarg, BODY_BYTES_MAX, &command->body_bytes)) {
+		} else if ((option == 'q' && parse_count(optarg, MANY_QUEUES_MAX,
+						     &command->many_queues)) ||
+			   (option == 'b' &&
+				   parse_count(optarg, BODY_BYTES_MAX, &command->body_bytes))) {
 			continue;
 		} else if (option == 'H') {
 			command->helper = optarg;

@@ -52,7 +52,7 @@ static void *take(size_t size)
 		head = malloc(sizeof(*head) + size);
 	} else if (pool.idle[class]) {
 		head = (union head *)pool.idle[class] - 1;
-		memcpy(&pool.idle[class], head + 1, sizeof(void *));
+		memcpy(&pool.idle[class], head + 1, sizeof(pool.idle[class]));
 	} else {
 		head = carve(sizeof(*head) + class * STEP_BYTES);
 	}

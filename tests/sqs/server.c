@@ -136,7 +136,9 @@ static char *ask(const char *method, const char *base, const char *path, const c
 static void to_quotes(char *text)
 {
 	for (; *text != '\0'; text++) {
-		*text = *text == '\'' ? '"' : *text;
+		if (*text == '\'') {
+			*text = '"';
+		}
 	}
 }
 
