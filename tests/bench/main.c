@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 
 #ifdef SWM_BENCH_SERVERS
+#include "ceiling_kafka.h"
 #include "ceiling_postgresql.h"
 #include "ceiling_rabbitmq.h"
 #endif
@@ -101,7 +102,7 @@ static void measure_ceilings(
 {
 	const struct pair *pair = plan->pair;
 	int64_t instances = plan->ceiling_instances;
-	if (!pair->rabbitmq && !pair->postgresql) {
+	if (!pair->served) {
 		ceiling_measure(
 			CEILING_STORE | CEILING_QUEUE, folder, instances, batch, &out->store);
 		out->queue = out->store;
@@ -110,7 +111,7 @@ static void measure_ceilings(
 	if (!pair->postgresql) {
 		ceiling_measure(CEILING_STORE, folder, instances, batch, &out->store);
 	}
-	if (!pair->rabbitmq) {
+	if (!pair->rabbitmq && !pair->kafka) {
 		ceiling_measure(CEILING_QUEUE, folder, instances, batch, &out->queue);
 	}
 #ifdef SWM_BENCH_SERVERS
@@ -120,6 +121,9 @@ static void measure_ceilings(
 	if (pair->rabbitmq) {
 		ceiling_rabbitmq_measure(instances, PREFETCH, &out->queue);
 	}
+	if (pair->kafka) {
+		ceiling_kafka_measure(instances, &out->queue);
+	}
 #endif
 }
 
@@ -127,7 +131,7 @@ static void measure_ceilings(
  * all of them. */
 static void measure_ratio(const struct plan *plan)
 {
-	bool apart = plan->pair->rabbitmq || plan->pair->postgresql;
+	bool apart = plan->pair->served;
 	struct series ours = {0};
 	struct series store = {0};
 	struct series queue = {0};
@@ -284,7 +288,7 @@ static void measure_sizes(const struct plan *plan)
 static void embedded_target(
 	const struct plan *plan, const char *what, double value, const char *unit, double most)
 {
-	if (plan->pair->rabbitmq || plan->pair->postgresql) {
+	if (plan->pair->served) {
 		table_line(what, value, unit);
 	} else {
 		table_target(what, value, unit, true, most);
@@ -382,7 +386,7 @@ static const struct plan smoke_servers_plan = {
 
 static const struct plan *choose_plan(const struct pair *pair, bool smoke)
 {
-	if (pair->rabbitmq || pair->postgresql) {
+	if (pair->served) {
 		return smoke ? &smoke_servers_plan : &full_servers_plan;
 	}
 	return smoke ? &smoke_plan : &full_plan;

@@ -28,7 +28,9 @@ void pair_read(struct pair *pair, const char *file)
 	(void)fclose(in);
 	pair->text[len] = '\0';
 	pair->rabbitmq = strstr(pair->text, "\"rabbitmq\"") != NULL;
+	pair->kafka = strstr(pair->text, "\"kafka\"") != NULL;
 	pair->postgresql = strstr(pair->text, "\"postgresql\"") != NULL;
+	pair->served = pair->rabbitmq || pair->kafka || pair->postgresql;
 }
 
 void pair_write_config(const struct pair *pair, const char *folder)

@@ -15,8 +15,10 @@
 
 struct pair {
 	char text[PAIR_TEXT_BYTES];
-	bool rabbitmq;   /* the queue; else sqlite */
+	bool rabbitmq;   /* the queue; else kafka, or sqlite */
+	bool kafka;      /* likewise */
 	bool postgresql; /* the store; else sqlite */
+	bool served;     /* one of them is a server */
 };
 
 /* Ends the program when the file cannot be used. */
