@@ -199,7 +199,7 @@ struct row_key row_key_of(struct swm_str id)
 
 	/* So that none is a number, which means a place in a list elsewhere. */
 	key.text[used++] = 'r';
-	for (size_t i = 0; i < id.len && used + 4 < sizeof(key.text); i++) {
+	for (size_t i = 0; i < id.len && used + 3 < sizeof(key.text); i++) {
 		unsigned char byte = (unsigned char)id.ptr[i];
 		bool plain = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
 			     (byte >= 'A' && byte <= 'Z');

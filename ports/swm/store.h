@@ -105,7 +105,7 @@ enum {
 
 /* A message owed to the world. Body, key and header values are bytes, not text. */
 struct swm_outbox_row {
-	struct swm_str id;          /* unique for ever; at most 64 bytes */
+	struct swm_str id;          /* unique for ever; at most 64 bytes [mark.sent-long-id] */
 	struct swm_str instance_id; /* absent: a row of no instance */
 	struct swm_str destination;
 	struct swm_str key;

@@ -8,6 +8,8 @@
 
 #include "store_kit.h"
 
+#include <string.h>
+
 static const struct swm_str nobody = {NULL, 0};
 
 /* A row that "first" holds under a lease that lasts. */
@@ -65,6 +67,38 @@ static void sent_of_instance(struct conform_case *c)
 		"a mark took another row along");
 	const struct swm_instance_row *row = store_get(c, c->session, instance);
 	CONFORM_THAT(row != NULL && row->version == 1, "a mark changed the instance's version");
+}
+
+/* An id of this case that is as long as may be and has neither letters nor digits. */
+static struct swm_str long_id(struct conform_case *c, char last)
+{
+	enum {
+		LENGTH = 64
+	};
+	static const char signs[] = "!#$%&()*+,-./:;<";
+	struct swm_str name = conform_name(c, "%s", "");
+	char *id = conform_alloc(c, LENGTH, 1);
+	memset(id, '.', LENGTH);
+	for (size_t i = 0; i < name.len && 2 * i + 2 < LENGTH; i++) {
+		id[2 * i] = signs[(unsigned char)name.ptr[i] >> 4];
+		id[2 * i + 1] = signs[name.ptr[i] & 15];
+	}
+	id[LENGTH - 1] = last;
+	return (struct swm_str){id, LENGTH};
+}
+
+static void sent_of_long_id(struct conform_case *c)
+{
+	struct swm_str instance = conform_name(c, "owing");
+	const struct swm_str ids[] = {long_id(c, '='), long_id(c, '>')};
+	struct store_step *step = store_new_step(c, instance, 0);
+	store_step_owe(step, ids[0], 0);
+	store_step_owe(step, ids[1], 0);
+	store_apply(c, step);
+	store_settle(c, "owner", store_mark(ids[0], instance, SWM_MARK_SENT));
+	CONFORM_THAT(store_find(c, ids[0], false) == NULL, "a row that was sent is still owed");
+	CONFORM_THAT(store_find(c, ids[1], false) != NULL, "a mark took another row along");
+	store_settle(c, "owner", store_mark(ids[1], instance, SWM_MARK_SENT));
 }
 
 static void retry(struct conform_case *c)
@@ -164,6 +198,8 @@ static const struct conform_test tests[] = {
 		"SENT counts also when another holds the lease by now")},
 	{CONFORM_PROMISE("store.mark.sent-instance", sent_of_instance,
 		"a mark settles one row of an instance and does not touch its version")},
+	{CONFORM_PROMISE("store.mark.sent-long-id", sent_of_long_id,
+		"ids of 64 bytes that differ in the last one are two rows")},
 	{CONFORM_PROMISE("store.mark.retry", retry,
 		"RETRY ends the lease, puts the row off by the delay and keeps the reason")},
 	{CONFORM_PROMISE("store.mark.retry-instance", retry_of_instance,
