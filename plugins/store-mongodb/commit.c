@@ -10,7 +10,7 @@
  * document keeps the tokens of its last versions, so that later commits of others hide
  * nothing. Should even that not tell, the step is in doubt, as after a lost connection.
  *
- * A document that keeps much has its events moved first.
+ * A document that keeps much has its events moved first, and what is left counted.
  *
  * Concurrency: confined to the session's thread; others may commit at the same time.
  */
@@ -364,19 +364,72 @@ static swm_status update_some(
 
 /* --- Documents that keep much --- */
 
-static swm_status move_events_of(struct batch *batch, struct swm_str id, struct swm_error *err)
+static int64_t bytes_at(const bson_t *doc, const char *path)
+{
+	bson_iter_t iter;
+	const uint8_t *data = NULL;
+	uint32_t len = 0;
+
+	if (find_value(doc, path, &iter) && BSON_ITER_HOLDS_DOCUMENT(&iter)) {
+		bson_iter_document(&iter, &len, &data);
+	}
+	return len;
+}
+
+/* What is kept is counted as it comes, events also as they go, but not messages, whose size
+ * is not known when they are settled. So it is counted anew: without events and since this
+ * version, the rows of the document can only have become fewer. */
+static swm_status count_anew(struct batch *batch, const bson_t *doc, struct swm_error *err)
+{
+	static const char what[] = "count what an instance keeps";
+	struct swm_session *session = batch->session;
+	mongoc_bulk_operation_t *bulk = store_bulk(session, COLLECTION_INSTANCE, false);
+	bson_t filter = BSON_INITIALIZER, none;
+	bson_t *update = BCON_NEW("$set", "{", KEPT,
+		BCON_INT64(bytes_at(doc, ROWS) + bytes_at(doc, PAYLOADS)), "}");
+	struct written written = {.matched = 0};
+	bson_iter_t id, life;
+	int64_t version = 0;
+	swm_status status = SWM_OK;
+
+	if (bson_iter_init_find(&id, doc, "_id") && find_value(doc, LIFE, &life) &&
+		find_int64(doc, VERSION, &version)) {
+		bson_append_iter(&filter, "_id", 3, &id);
+		bson_append_iter(&filter, LIFE, -1, &life);
+		bson_append_int64(&filter, VERSION, -1, version);
+		bson_append_array_begin(&filter, EVENTS, -1, &none);
+		bson_append_array_end(&filter, &none);
+		mongoc_bulk_operation_update_one(bulk, &filter, update, false);
+		status = wire_write(&session->wire, bulk, WIRE_HARMLESS, what, &written, err);
+		if (status == SWM_OK) {
+			status = written_check(&session->wire, &written, what, err);
+		}
+	}
+	written_finish(&written);
+	mongoc_bulk_operation_destroy(bulk);
+	bson_destroy(update);
+	bson_destroy(&filter);
+	return status;
+}
+
+static swm_status make_room(struct batch *batch, struct swm_str id, struct swm_error *err)
 {
 	struct swm_session *session = batch->session;
 	struct docs found = {0};
 	bson_t filter = BSON_INITIALIZER;
 	struct put put = {&filter, false};
-	bson_t *opts = events_projection(1);
+	bson_t *opts = BCON_NEW("projection", "{", "_id", BCON_INT32(1), LIFE, BCON_INT32(1),
+		VERSION, BCON_INT32(1), EVENTS, BCON_INT32(1), ROWS, BCON_INT32(1), PAYLOADS,
+		BCON_INT32(1), "}", "limit", BCON_INT64(1));
 
 	put_text(&put, "_id", id);
 	swm_status status = wire_find(&session->wire, session->collections[COLLECTION_INSTANCE],
-		&filter, opts, "read the events of an instance", &found, err);
+		&filter, opts, "read what an instance keeps", &found, err);
 	if (status == SWM_OK) {
 		status = events_move(session, &found, err);
+	}
+	if (status == SWM_OK && found.count > 0) {
+		status = count_anew(batch, found.items[0], err);
 	}
 	docs_finish(&found);
 	bson_destroy(opts);
@@ -391,7 +444,7 @@ static swm_status update_full(struct batch *batch, size_t item, struct swm_error
 	struct written written = {.filled = false};
 	struct sent sent = {.items = &item, .count = 1};
 	int64_t room = STORE_DOCUMENT_BYTES_MAX - (int64_t)step_bytes(&batch->items[item]);
-	swm_status status = move_events_of(batch, batch->items[item].next.id, err);
+	swm_status status = make_room(batch, batch->items[item].next.id, err);
 
 	if (status == SWM_OK) {
 		status = add_update(batch, item, room, bulk, err);

@@ -143,8 +143,9 @@ struct swm_commit {
 /* RETRY and DEAD count only while the lease is the committer's and has not run out:
  * somebody else may have the row since [mark.retry-lease] [mark.dead-lease]. */
 enum {
-	SWM_MARK_SENT = 1,  /* confirmed by the broker: gone [mark.sent], whatever its
-			     * lease says [mark.sent-any-lease] */
+	SWM_MARK_SENT = 1,  /* confirmed by the broker: gone [mark.sent] and without a
+			     * trace [mark.sent-long], whatever its lease says
+			     * [mark.sent-any-lease] */
 	SWM_MARK_RETRY = 2, /* put off by delay_ms [mark.retry] [mark.retry-instance] */
 	SWM_MARK_DEAD = 3   /* park it [mark.dead] */
 };

@@ -69,6 +69,31 @@ static void sent_of_instance(struct conform_case *c)
 	CONFORM_THAT(row != NULL && row->version == 1, "a mark changed the instance's version");
 }
 
+/* More than most stores take at a time, one message after the other. */
+static void sent_for_long(struct conform_case *c)
+{
+	enum {
+		STEPS = 40,
+		BYTES = 512 * 1024
+	};
+	struct swm_str instance = conform_name(c, "long-lived");
+	struct swm_outbox_mark mark = store_mark(nobody, instance, SWM_MARK_SENT);
+	char *body = conform_alloc(c, BYTES, 1);
+	memset(body, 'x', BYTES);
+	for (int64_t i = 0; i < STEPS; i++) {
+		struct store_step *step = store_new_step(c, instance, i);
+		struct swm_outbox_row *row =
+			store_step_owe(step, conform_name(c, "row-%d", (int)i), 0);
+		row->body = (struct swm_str){body, BYTES};
+		CONFORM_OK(c, store_commit(c->ops, c->session, CONFORM_STR("owner"),
+				      CONFORM_LONG_LEASE_MS, step, 1, &mark, i > 0, &c->err));
+		mark.id = row->id;
+	}
+	CONFORM_THAT(store_find(c, mark.id, false) != NULL, "the last row is not owed");
+	CONFORM_THAT(store_find(c, conform_name(c, "row-%d", STEPS - 2), false) == NULL,
+		"a row that was sent is still owed");
+}
+
 /* An id of this case that is as long as may be and has neither letters nor digits. */
 static struct swm_str long_id(struct conform_case *c, char last)
 {
@@ -198,6 +223,9 @@ static const struct conform_test tests[] = {
 		"SENT counts also when another holds the lease by now")},
 	{CONFORM_PROMISE("store.mark.sent-instance", sent_of_instance,
 		"a mark settles one row of an instance and does not touch its version")},
+	{CONFORM_PROMISE("store.mark.sent-long", sent_for_long,
+		"what was sent takes no room: an instance may send more than a store holds "
+		"of it")},
 	{CONFORM_PROMISE("store.mark.sent-long-id", sent_of_long_id,
 		"ids of 64 bytes that differ in the last one are two rows")},
 	{CONFORM_PROMISE("store.mark.retry", retry,
