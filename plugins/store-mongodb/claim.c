@@ -254,7 +254,7 @@ static swm_status take(struct claim *claim, size_t place, struct window *window,
 {
 	struct swm_session *session = claim->session;
 	mongoc_bulk_operation_t *bulk = store_bulk(session, places[place], false);
-	struct written written = {.filled = false};
+	struct written written = {.reply = NULL};
 	swm_status status = SWM_OK;
 	size_t writes = 0;
 
@@ -270,7 +270,7 @@ static swm_status take(struct claim *claim, size_t place, struct window *window,
 		status = wire_write(
 			&session->wire, bulk, WIRE_HARMLESS, "claim messages", &written, err);
 	}
-	if (status == SWM_OK && written.filled) {
+	if (status == SWM_OK && written.reply) {
 		status = written_check(&session->wire, &written, "claim messages", err);
 	}
 	written_finish(&written);

@@ -123,7 +123,7 @@ static swm_status insert_some(
 	struct batch *batch, size_t *next, struct sent *sent, struct swm_error *err)
 {
 	mongoc_bulk_operation_t *bulk = store_bulk(batch->session, COLLECTION_INSTANCE, false);
-	struct written written = {.filled = false};
+	struct written written = {.reply = NULL};
 	swm_status status = SWM_OK;
 
 	sent->count = sent->bytes = 0;
@@ -324,7 +324,7 @@ static swm_status update_some(
 	struct batch *batch, size_t *next, struct sent *sent, struct swm_error *err)
 {
 	mongoc_bulk_operation_t *bulk = store_bulk(batch->session, COLLECTION_INSTANCE, false);
-	struct written written = {.filled = false};
+	struct written written = {.reply = NULL};
 	swm_status status = SWM_OK;
 	size_t marks = 0;
 
@@ -441,7 +441,7 @@ static swm_status make_room(struct batch *batch, struct swm_str id, struct swm_e
 static swm_status update_full(struct batch *batch, size_t item, struct swm_error *err)
 {
 	mongoc_bulk_operation_t *bulk = store_bulk(batch->session, COLLECTION_INSTANCE, false);
-	struct written written = {.filled = false};
+	struct written written = {.reply = NULL};
 	struct sent sent = {.items = &item, .count = 1};
 	int64_t room = STORE_DOCUMENT_BYTES_MAX - (int64_t)step_bytes(&batch->items[item]);
 	swm_status status = make_room(batch, batch->items[item].next.id, err);

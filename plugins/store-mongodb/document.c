@@ -123,7 +123,7 @@ static const struct kept *template_of(struct documents *documents, struct swm_st
 /* --- The state --- */
 
 struct state {
-	bson_t body;
+	bson_t *body;
 	int64_t stage;
 	int64_t sequence;
 };
@@ -135,7 +135,7 @@ static bool task_state(const struct state *state, size_t at, bson_iter_t *out)
 	bson_iter_t task;
 
 	(void)snprintf(path, sizeof(path), "tasks.%zu", at);
-	return find_value(&state->body, path, &task) && BSON_ITER_HOLDS_ARRAY(&task) &&
+	return find_value(state->body, path, &task) && BSON_ITER_HOLDS_ARRAY(&task) &&
 	       bson_iter_recurse(&task, out);
 }
 
@@ -369,9 +369,8 @@ static bool read_state(const struct swm_instance_row *row, struct state *state)
 	int64_t format = 0;
 
 	state->sequence = row->sequence;
-	return json_to_bson(row->body, &state->body) &&
-	       find_int64(&state->body, "f", &format) && format == BODY_FORMAT &&
-	       find_int64(&state->body, "stage", &state->stage);
+	return json_to_bson(row->body, state->body) && find_int64(state->body, "f", &format) &&
+	       format == BODY_FORMAT && find_int64(state->body, "stage", &state->stage);
 }
 
 static bool append_all(const struct kept *template, const struct state *state,
@@ -388,7 +387,7 @@ static bool append_all(const struct kept *template, const struct state *state,
 	bson_append_utf8(out, "status", -1, statuses[row->status], -1);
 	bson_append_int64(out, "version", -1, row->sequence);
 	bson_append_int64(out, "template_version", -1, template->version);
-	*data = bson_iter_init_find(&iter, &state->body, "data");
+	*data = bson_iter_init_find(&iter, state->body, "data");
 	if (*data) {
 		bson_append_iter(out, "data", -1, &iter);
 	}
@@ -406,7 +405,7 @@ static bool append_all(const struct kept *template, const struct state *state,
 bool document_append(struct documents *documents, const struct swm_instance_row *row,
 	bson_t *out, bool *data)
 {
-	struct state state = {.body = BSON_INITIALIZER};
+	struct state state = {.body = bson_new()};
 	bson_t readable = BSON_INITIALIZER;
 	const struct kept *template = NULL;
 	bool ok = documents && read_state(row, &state);
@@ -420,7 +419,7 @@ bool document_append(struct documents *documents, const struct swm_instance_row 
 		bson_concat(out, &readable);
 	}
 	bson_destroy(&readable);
-	bson_destroy(&state.body);
+	bson_destroy(state.body);
 	return ok;
 }
 

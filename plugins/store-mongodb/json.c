@@ -5,6 +5,7 @@
 #include "json.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -314,12 +315,14 @@ static bool take_members(struct reader *reader)
 
 bool json_to_bson(struct swm_str text, bson_t *out)
 {
-	struct reader *reader = calloc(1, sizeof(*reader));
+	/* A bson_t wants more alignment than malloc() gives. */
+	struct reader *reader = aligned_alloc(alignof(struct reader), sizeof(*reader));
 	bool ok = false;
 
 	if (!reader) {
 		return false;
 	}
+	memset(reader, 0, sizeof(*reader));
 	reader->at = text.ptr;
 	reader->end = text.ptr ? text.ptr + text.len : NULL;
 	reader->out = out;

@@ -128,7 +128,7 @@ static void look_into(const bson_t *doc, const struct swm_load *item, uint8_t *s
 
 /* Events that may be in the collection, as a list of _id. */
 struct asked {
-	bson_t filter, id, list;
+	bson_t *list;
 	uint32_t count;
 };
 
@@ -140,10 +140,10 @@ static void ask_for(struct asked *asked, const bson_oid_t *life, struct swm_str 
 	struct put put = {&id, false};
 
 	bson_uint32_to_string(asked->count++, &key, number, sizeof(number));
-	bson_append_document_begin(&asked->list, key, -1, &id);
+	bson_append_document_begin(asked->list, key, -1, &id);
 	bson_append_oid(&id, "life", -1, life);
 	put_text(&put, "id", event);
-	bson_append_document_end(&asked->list, &id);
+	bson_append_document_end(asked->list, &id);
 }
 
 static void ask_for_moved(const struct loading *loading, struct asked *asked)
@@ -194,27 +194,28 @@ static void mark_seen(const struct loading *loading, const bson_t *event)
 static swm_status look_for_moved(struct loading *loading, struct swm_error *err)
 {
 	struct swm_session *session = loading->session;
-	struct asked asked = {.filter = BSON_INITIALIZER};
+	bson_t filter = BSON_INITIALIZER, in, list;
+	struct asked asked = {.list = &list};
 	struct docs events = {0};
 	swm_status status = SWM_OK;
 
-	bson_append_document_begin(&asked.filter, "_id", 3, &asked.id);
-	bson_append_array_begin(&asked.id, "$in", 3, &asked.list);
+	bson_append_document_begin(&filter, "_id", 3, &in);
+	bson_append_array_begin(&in, "$in", 3, &list);
 	ask_for_moved(loading, &asked);
-	bson_append_array_end(&asked.id, &asked.list);
-	bson_append_document_end(&asked.filter, &asked.id);
+	bson_append_array_end(&in, &list);
+	bson_append_document_end(&filter, &in);
 	if (asked.count > 0) {
 		bson_t *opts = BCON_NEW("projection", "{", "_id", BCON_INT32(1), "}");
 
 		status = wire_find(&session->wire, session->collections[COLLECTION_EVENT],
-			&asked.filter, opts, "look for events", &events, err);
+			&filter, opts, "look for events", &events, err);
 		bson_destroy(opts);
 	}
 	for (size_t i = 0; i < events.count && status == SWM_OK; i++) {
 		mark_seen(loading, events.items[i]);
 	}
 	docs_finish(&events);
-	bson_destroy(&asked.filter);
+	bson_destroy(&filter);
 	return status;
 }
 

@@ -427,7 +427,7 @@ static swm_status settle_carriers(struct swm_session *session, const struct mark
 
 	for (size_t i = marks->of_instances; i < marks->count && status == SWM_OK;) {
 		mongoc_bulk_operation_t *bulk = store_bulk(session, COLLECTION_OUTBOX, false);
-		struct written written = {.filled = false};
+		struct written written = {.reply = NULL};
 		size_t added = 0;
 
 		for (; i < marks->count && added < WIRE_WRITES_MAX; i++) {

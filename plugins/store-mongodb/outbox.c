@@ -132,7 +132,7 @@ static swm_status insert_carrier(struct swm_session *session, const struct steps
 	bson_t doc = BSON_INITIALIZER, ours;
 	struct put put = {&ours, false};
 	bson_oid_t id;
-	struct written written = {.filled = false};
+	struct written written = {.reply = NULL};
 	swm_status status = SWM_OK;
 
 	bson_oid_init(&id, NULL);
@@ -283,7 +283,7 @@ static swm_status change(struct swm_session *session, enum store_collection coll
 
 	for (size_t i = 0; i < rows->count && status == SWM_OK;) {
 		mongoc_bulk_operation_t *bulk = store_bulk(session, collection, false);
-		struct written written = {.filled = false};
+		struct written written = {.reply = NULL};
 		size_t added = 0;
 
 		for (; i < rows->count && added < WIRE_WRITES_MAX; i++) {

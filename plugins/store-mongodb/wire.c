@@ -230,21 +230,27 @@ swm_status wire_write(struct wire *wire, mongoc_bulk_operation_t *bulk, enum wir
 	const char *what, struct written *out, struct swm_error *err)
 {
 	bson_error_t error = {0};
+	bson_t reply;
 	swm_status status = begin(wire, effect, what, err);
 
-	*out = (struct written){0};
+	*out = (struct written){.reply = NULL};
 	if (status != SWM_OK) {
 		return status;
 	}
-	bool ok = mongoc_bulk_operation_execute(bulk, &out->reply, &error) != 0;
-	out->filled = true;
-	out->matched = count_of(&out->reply, "nMatched");
-	out->removed = count_of(&out->reply, "nRemoved");
-	out->undurable = has_any(&out->reply, "writeConcernErrors");
+	bool ok = mongoc_bulk_operation_execute(bulk, &reply, &error) != 0;
+	out->matched = count_of(&reply, "nMatched");
+	out->removed = count_of(&reply, "nRemoved");
+	out->undurable = has_any(&reply, "writeConcernErrors");
 	bool answered = error.domain != MONGOC_ERROR_STREAM &&
 			error.domain != MONGOC_ERROR_SERVER_SELECTION &&
 			error.domain != MONGOC_ERROR_PROTOCOL;
-	if (!ok && !(answered && (out->undurable || has_any(&out->reply, "writeErrors")))) {
+	bool carried_out =
+		ok || (answered && (out->undurable || has_any(&reply, "writeErrors")));
+	if (carried_out) {
+		out->reply = bson_copy(&reply);
+	}
+	bson_destroy(&reply);
+	if (!carried_out) {
 		return wire_failed(wire, effect, &error, what, err);
 	}
 	wire->sent = true;
@@ -256,10 +262,8 @@ swm_status wire_write(struct wire *wire, mongoc_bulk_operation_t *bulk, enum wir
 
 void written_finish(struct written *written)
 {
-	if (written->filled) {
-		bson_destroy(&written->reply);
-	}
-	*written = (struct written){0};
+	bson_destroy(written->reply);
+	*written = (struct written){.reply = NULL};
 }
 
 /* The code of an error that the server gives for one write; 0: none. */
@@ -267,7 +271,7 @@ static uint32_t code_at(const struct written *written, size_t index, const char 
 {
 	bson_iter_t errors, error, field;
 
-	if (!find_array(&written->reply, "writeErrors", &errors)) {
+	if (!find_array(written->reply, "writeErrors", &errors)) {
 		return 0;
 	}
 	while (bson_iter_next(&errors)) {
@@ -318,7 +322,7 @@ swm_status written_check(const struct wire *wire, const struct written *written,
 {
 	bson_iter_t errors;
 
-	if (!find_array(&written->reply, "writeErrors", &errors)) {
+	if (!find_array(written->reply, "writeErrors", &errors)) {
 		return SWM_OK;
 	}
 	while (bson_iter_next(&errors)) {

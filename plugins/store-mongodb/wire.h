@@ -69,11 +69,10 @@ swm_status wire_find(struct wire *wire, mongoc_collection_t *collection, const b
 
 /* The answer to many writes of one kind; written_finish() in any case. */
 struct written {
-	bson_t reply;
+	bson_t *reply;   /* NULL: there was none */
 	int64_t matched; /* by updates */
 	int64_t removed;
 	bool undurable; /* done, and perhaps lost again in a failover */
-	bool filled;
 };
 
 /* Runs the writes, one command: of at most WIRE_WRITES_MAX and WIRE_BYTES_MAX. Single ones
