@@ -198,6 +198,7 @@ static void *consume_all(void *arg)
 		rd_kafka_message_t *message = rd_kafka_consumer_poll(loop->out, PATIENCE_MS);
 		if (!message) {
 			workload_fail("consume", "nothing comes");
+			return NULL;
 		}
 		if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			(void)rd_kafka_offset_store(
