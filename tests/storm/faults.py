@@ -22,10 +22,33 @@ class Fault:
         self.always = always  # or with SWM_TEST_FULL=1 only
 
 
+# The options of adapters in which a port stands within a URL.
+URLS = ("url", "endpoint")
+
+# What stands before a server beside the proxy that cuts.
+REFUSERS = {"sqs": "throttle.py"}
+
+# What an adapter is told beside where its server is: what a storm cannot wait for.
+OPTIONS = {"sqs": {"visibility": "5s", "wait": "5s", "connections": 4}}
+
+# Orders to begin with, and orders sent at once. ElasticMQ stores one message at a time.
+LOAD = {"sqs": (60, 3)}
+LOAD_ELSE = (300, 10)
+
+# How many file descriptors an orchestrator may hold more than before: the connections that an
+# adapter opens as it needs them and keeps for a while, here those of three handles.
+CONNECTIONS = {"sqs": 3 * 4}
+
+
+def find_url(section):
+    return next((name for name in URLS if name in section), None)
+
+
 def set_port(section, port):
     """Puts another port into an adapter's section of swm.json."""
-    if "url" in section:
-        section["url"] = re.sub(r":\d+(?=/|$)", f":{port}", section["url"])
+    name = find_url(section)
+    if name:
+        section[name] = re.sub(r":\d+(?=/|$)", f":{port}", section[name])
     elif "brokers" in section:
         section["brokers"] = [f"127.0.0.1:{port}"]
     else:
@@ -39,7 +62,8 @@ def get_ports(storm, name, section):
         printed = storm.servers.call("kafka", "env")
         return [int(re.search(rf"{word}_PORT=(\d+)", printed).group(1))
                 for word in ("PROXIED", "PROXY")]
-    return [int(re.search(r":(\d+)(?=/|$)", section["url"]).group(1) if "url" in section
+    url = find_url(section)
+    return [int(re.search(r":(\d+)(?=/|$)", section[url]).group(1) if url
                 else section["port"])]
 
 
@@ -72,6 +96,8 @@ def count_owed(storm):
 
 def describe(storm):
     """What the broker holds, for people who look for the cause."""
+    if storm.queue == "sqs":
+        return f"messages in all queues: {storm.servers.call('sqs', 'depth', '')}"
     if storm.queue != "rabbitmq":
         return ""
     queues = storm.servers.call("rabbitmq", "ctl", "-p", "swm", "list_queues", "name",
@@ -136,15 +162,30 @@ def freeze(service):
 
 def cut(service):
     def act(storm):
-        if not os.path.exists(storm.proxies[service].cut_file):
-            storm.proxies[service].cut(True)
+        storm.proxies[service].strike(True)
     return act
 
 
 def stop_cutting(service):
     def end(storm):
-        storm.proxies[service].cut(False)
-        return f"{storm.proxies[service].cuts()} connections cut"
+        storm.proxies[service].strike(False)
+        return f"{storm.proxies[service].strikes()} connections cut"
+    return end
+
+
+def throttle(service):
+    """For a while, and then not, since who is turned away comes back more and more rarely."""
+    def act(storm):
+        storm.refusers[service].strike(True)
+        time.sleep(storm.chance.uniform(1, 3))
+        storm.refusers[service].strike(False)
+    return act
+
+
+def stop_throttling(service):
+    def end(storm):
+        storm.refusers[service].strike(False)
+        return f"{storm.refusers[service].strikes()} requests refused"
     return end
 
 
@@ -168,4 +209,7 @@ FAULTS = [
     Fault("kafka-restarted", "kafka", call("kafka", "restart"), 5, always=False),
     Fault("kafka-frozen", "kafka", freeze("kafka"), 1),
     Fault("kafka-cut", "kafka", cut("kafka"), 1, stop_cutting("kafka")),
+    Fault("sqs-throttled", "sqs", throttle("sqs"), 0.5, stop_throttling("sqs")),
+    Fault("sqs-frozen", "sqs", freeze("sqs"), 1),
+    Fault("sqs-cut", "sqs", cut("sqs"), 1, stop_cutting("sqs")),
 ]
