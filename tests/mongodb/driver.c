@@ -111,7 +111,8 @@ static swm_status load(struct driver *driver, char **words)
 	swm_status status = store_load(driver->session, &item, 1, &backing, &driver->err);
 
 	if (status == SWM_OK) {
-		driver->result = (item.instance ? item.instance->version : 0) + seen * 1000;
+		driver->result =
+			(item.instance ? item.instance->version : 0) + (int64_t)seen * 1000;
 		backing.release(&backing);
 	}
 	return status;

@@ -236,8 +236,11 @@ def limits():
         same(store.database.wf_workflow_event.count_documents({}), 1, "no event was moved")
         same(driver("load", "one", "e1"), (OK, 1002), driver.message)
         instances.update_one({}, {"$set": {"_swm.bytes": 13 * MIB}})
-        same(driver("commit", "one", 2, "e3", 10), (TOO_LARGE, TOO_LARGE), driver.message)
-        same(driver("commit", "one", 1, "e3", 10), (CONFLICT, CONFLICT), driver.message)
+        same(driver("commit", "one", 2, "e3", 10), (OK, OK), "what is gone is still counted")
+        instances.update_one({}, {"$set": {"_swm.bytes": 13 * MIB,
+                                           "_swm.payload.rbig": {"body": "." * 12 * MIB}}})
+        same(driver("commit", "one", 3, "e4", 10), (TOO_LARGE, TOO_LARGE), driver.message)
+        same(driver("commit", "one", 2, "e4", 10), (CONFLICT, CONFLICT), driver.message)
 
 
 def fields(value):
