@@ -225,22 +225,25 @@ static swm_status create(struct swm_queue *queue, rd_kafka_NewTopic_t **topics, 
 		rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	rd_kafka_queue_t *answers = rd_kafka_queue_new(rk);
 	rd_kafka_event_t *event = NULL;
-	swm_status status = SWM_E_NOMEM;
+	swm_status status = SWM_E_TIMEOUT;
 	int left_ms = swm_kafka_left_ms(until_ms);
 
-	if (options != NULL && answers != NULL && left_ms > 0) {
+	if (options == NULL || answers == NULL) {
+		status = SWM_E_NOMEM;
+	} else if (left_ms > 0) {
 		(void)rd_kafka_AdminOptions_set_request_timeout(options, left_ms, NULL, 0);
 		(void)rd_kafka_AdminOptions_set_operation_timeout(
 			options, left_ms / MAKING_SHARE, NULL, 0);
 		rd_kafka_CreateTopics(rk, topics, count, options, answers);
 		event = rd_kafka_queue_poll(answers, left_ms);
-		status = SWM_E_TIMEOUT;
 	}
 	if (event != NULL) {
 		status = read_creation(queue->control, event, err);
 		rd_kafka_event_destroy(event);
 	} else {
-		(void)swm_fail(err, status, 0, "the topics were not made in time");
+		(void)swm_fail(err, status, 0, "%s",
+			status == SWM_E_NOMEM ? "out of memory"
+					      : "the topics were not made in time");
 	}
 	if (answers != NULL) {
 		rd_kafka_queue_destroy(answers);
