@@ -12,6 +12,10 @@
  * A broker that has not answered an earlier call is not sent more until it is heard, so
  * that one which hangs holds no more than a call's messages in doubt.
  *
+ * A broker refuses a batch as a whole, be it for one message or because all together are
+ * too much for the topic. What such a batch had in it goes once more, each message by
+ * itself, before anything is said of it that is for good.
+ *
  * An idempotent producer may fail for good, in librdkafka 2.0.2 after a mere disconnection
  * (#4438). Then another one takes its place, and what has not been reported is sent again:
  * with the same ids, as anything is that is owed.
@@ -61,10 +65,12 @@ struct publishing {
 	const struct swm_message *messages;
 	size_t count;
 	swm_status *results;
-	size_t waiting; /* handed over, and not reported */
-	bool heard;     /* a report has come */
-	bool renewed;   /* so all that is not confirmed may have been sent before */
-	bool over;      /* what the library gives back now is not sent again */
+	size_t waiting;  /* handed over, and not reported */
+	bool heard;      /* a report has come */
+	bool doubtful;   /* what is to be sent again may have arrived before */
+	bool singly;     /* each message is sent by itself from now on */
+	bool over;       /* what the library gives back now is not sent again */
+	size_t alone_at; /* the message that was sent by itself, SIZE_MAX: none */
 	int64_t until_ms;
 	struct swm_error *err;
 	size_t refused_at; /* the first message that is refused, SIZE_MAX: none */
@@ -104,6 +110,16 @@ static bool is_given_back(rd_kafka_resp_err_t code)
 	       code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
 }
 
+/* It was not taken, or not by this producer, and is to be sent again. */
+static void note_again(
+	struct publishing *publishing, size_t at, const rd_kafka_message_t *message)
+{
+	publishing->results[at] = SWM_E_TIMEOUT;
+	if (rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) {
+		publishing->doubtful = true;
+	}
+}
+
 static void note_report(
 	struct publishing *publishing, size_t at, const rd_kafka_message_t *message)
 {
@@ -121,11 +137,17 @@ static void note_report(
 		/* Sent again if there is time, even if it may have arrived. */
 		if (!publishing->over ||
 			rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED) {
-			publishing->results[at] = SWM_E_TIMEOUT;
+			note_again(publishing, at, message);
 		}
 		return;
 	}
 	result = judge(message);
+	if ((result == SWM_E_TOO_LARGE || result == SWM_E_INVALID) &&
+		at != publishing->alone_at) {
+		publishing->singly = true;
+		note_again(publishing, at, message);
+		return;
+	}
 	(void)swm_fail(&why, result, (int)message->err, "topic \"%.*s\": %s", (int)name.len,
 		name.ptr, rd_kafka_err2str(message->err));
 	conclude(publishing, at, result, &why);
@@ -371,7 +393,16 @@ static bool send_all(struct publishing *publishing)
 	size_t i;
 
 	for (i = 0; i < publishing->count; i++) {
-		if (publishing->results[i] == SWM_E_TIMEOUT && !send_one(publishing, i)) {
+		if (publishing->results[i] != SWM_E_TIMEOUT) {
+			continue;
+		}
+		if (publishing->singly) {
+			if (publishing->waiting != 0) {
+				return false;
+			}
+			publishing->alone_at = i;
+		}
+		if (!send_one(publishing, i)) {
 			return false;
 		}
 	}
@@ -387,7 +418,7 @@ static void exchange(struct publishing *publishing)
 	while (!publisher->fatal && (!sent || publishing->waiting != 0) &&
 		!is_time_over(publishing)) {
 		poll_reports(publisher, poll_ms(publishing));
-		sent = sent || send_all(publishing);
+		sent = send_all(publishing);
 	}
 }
 
@@ -433,7 +464,7 @@ static void prepare_again(struct publishing *publishing)
 {
 	size_t i;
 
-	publishing->renewed = true;
+	publishing->doubtful = true;
 	publishing->waiting = 0;
 	for (i = 0; i < publishing->count; i++) {
 		if (publishing->results[i] == SWM_E_INDOUBT) {
@@ -453,7 +484,7 @@ static swm_status finish(struct publishing *publishing)
 	for (i = 0; i < publishing->count; i++) {
 		const struct swm_error *why = &publishing->refused;
 
-		if (publishing->results[i] == SWM_E_TIMEOUT && !publishing->renewed) {
+		if (publishing->results[i] == SWM_E_TIMEOUT && !publishing->doubtful) {
 			publishing->results[i] = publishing->unsent;
 			why = &publishing->why_unsent;
 		} else if (publishing->results[i] == SWM_E_TIMEOUT) {
@@ -482,6 +513,7 @@ swm_status swm_kafka_publisher_publish(struct swm_publisher *publisher,
 		.messages = messages,
 		.count = count,
 		.results = results,
+		.alone_at = count == 1 && publisher->debts == 0 ? 0 : SIZE_MAX,
 		.until_ms = swm_kafka_until_ms(timeout_ms),
 		.err = err,
 		.refused_at = SIZE_MAX,

@@ -321,6 +321,42 @@ static void errors_of_messages(void **state)
 	mock_end(broker, &mock);
 }
 
+/* A batch that is refused for one message, or because it is too long itself, says nothing
+ * of the others in it. */
+static void batches_refused(void **state)
+{
+	enum {
+		PRODUCE = 0
+	};
+	static const rd_kafka_resp_err_t codes[] = {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+		RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_RECORD};
+	struct broker *broker = *state;
+	struct swm_str topic = broker_name(broker, "batches");
+	struct swm_message messages[MANY];
+	swm_status results[MANY];
+	struct mock mock;
+
+	mock_begin(broker, &mock, topic);
+	fill(messages, MANY, topic);
+	struct swm_publisher *publisher = broker_publisher(broker);
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		rd_kafka_mock_push_request_errors(mock.cluster, PRODUCE, 1, codes[i]);
+		assert_int_equal(broker->ops->publisher_publish(publisher, messages, MANY,
+					 PATIENCE_MS, results, &broker->err),
+			SWM_OK);
+	}
+	/* The first one is refused again, alone. */
+	rd_kafka_mock_push_request_errors(mock.cluster, PRODUCE, 2,
+		RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+	assert_int_equal(broker->ops->publisher_publish(
+				 publisher, messages, MANY, PATIENCE_MS, results, &broker->err),
+		SWM_E_TOO_LARGE);
+	assert_int_equal(count_results(results, MANY, SWM_E_TOO_LARGE), 1);
+	assert_int_equal(count_results(results, MANY, SWM_OK), MANY - 1);
+	broker->ops->publisher_close(publisher);
+	mock_end(broker, &mock);
+}
+
 /* A broker for one client alone, by a property of the library's. */
 static void through_a_property(void **state)
 {
@@ -350,6 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(producer_fails),
 		TEST(errors_of_messages),
+		TEST(batches_refused),
 		TEST(through_a_property),
 		TEST(publishing_to_a_frozen_broker),
 		TEST(the_rest_on_a_frozen_broker),
