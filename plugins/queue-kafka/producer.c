@@ -46,8 +46,9 @@ void swm_kafka_producer_close(struct swm_kafka_producer *producer, int64_t until
 	if (producer->client == NULL) {
 		return;
 	}
-	(void)rd_kafka_purge(
-		producer->client->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	(void)rd_kafka_purge(producer->client->rk, RD_KAFKA_PURGE_F_QUEUE |
+							   RD_KAFKA_PURGE_F_INFLIGHT |
+							   RD_KAFKA_PURGE_F_NON_BLOCKING);
 	(void)rd_kafka_poll(producer->client->rk, 0);
 	while ((destination = producer->destinations) != NULL) {
 		producer->destinations = destination->next;

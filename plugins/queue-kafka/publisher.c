@@ -433,7 +433,9 @@ static void take_back(struct publishing *publishing)
 	if (publishing->waiting == 0) {
 		return;
 	}
-	(void)rd_kafka_purge(publisher->producer.client->rk, RD_KAFKA_PURGE_F_QUEUE);
+	/* Not waited for: a thread of the library's that looks up a name does not answer. */
+	(void)rd_kafka_purge(publisher->producer.client->rk,
+		RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 	do {
 		before = publishing->waiting;
 		poll_reports(publisher, POLL_MS / 2);
