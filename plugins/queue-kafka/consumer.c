@@ -251,8 +251,11 @@ void swm_kafka_consumer_close(struct swm_consumer *consumer)
 	}
 	queue = consumer->queue;
 	member = consumer->member;
+	/* Under the mutex, since the thread ends the queue as soon as it sees it. */
+	(void)pthread_mutex_lock(&consumer->mutex);
 	atomic_store(&consumer->closing, true);
 	rd_kafka_queue_yield(consumer->affairs);
+	(void)pthread_mutex_unlock(&consumer->mutex);
 	if (swm_kafka_ending_wait(
 		    &consumer->ending, swm_kafka_until_ms(queue->call_timeout_ms))) {
 		(void)pthread_join(consumer->thread, NULL);

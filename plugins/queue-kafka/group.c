@@ -192,7 +192,9 @@ static void poll_once(struct swm_consumer *consumer)
 /* Leaves the group: what is finished is committed by it, if only the broker listens. */
 static void leave(struct swm_consumer *consumer)
 {
+	(void)pthread_mutex_lock(&consumer->mutex); /* close() has spoken to it */
 	rd_kafka_queue_destroy(consumer->affairs);
+	(void)pthread_mutex_unlock(&consumer->mutex);
 	(void)rd_kafka_consumer_close(consumer->client->rk);
 	rd_kafka_queue_io_event_enable(consumer->messages, -1, NULL, 0);
 	rd_kafka_queue_destroy(consumer->messages);
