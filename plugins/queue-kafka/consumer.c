@@ -409,6 +409,14 @@ static void wait_for_more(const struct swm_consumer *consumer, int64_t until_ms)
 	(void)poll(&wake, 1, left_ms < LOOK_MS ? left_ms : LOOK_MS);
 }
 
+/* When something may be handed out that was given back; there has to be room for it. */
+static int64_t find_due_ms(const struct swm_consumer *consumer)
+{
+	return consumer->deliveries.out < consumer->prefetch
+		       ? swm_kafka_deliveries_due_ms(&consumer->deliveries)
+		       : INT64_MAX;
+}
+
 /* One look. SWM_E_TIMEOUT: nothing is there, and *due_ms says when something will be. */
 static swm_status look(struct swm_consumer *consumer, struct swm_delivery *out, size_t max,
 	size_t *count, int64_t *due_ms, struct swm_error *err)
@@ -421,7 +429,7 @@ static swm_status look(struct swm_consumer *consumer, struct swm_delivery *out, 
 	if (status == SWM_OK && max != 0) {
 		status = hand_out(consumer, out, max, &taken, err);
 	}
-	*due_ms = swm_kafka_deliveries_due_ms(&consumer->deliveries);
+	*due_ms = find_due_ms(consumer);
 	(void)pthread_mutex_unlock(&consumer->mutex);
 	if (status != SWM_OK) {
 		return status;

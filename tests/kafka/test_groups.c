@@ -126,6 +126,38 @@ static void given_back(void **state)
 	broker->ops->consumer_close(consumer);
 }
 
+/* What is due and has no room is waited for in quiet. */
+static void given_back_and_no_room(void **state)
+{
+	struct broker *broker = *state;
+	struct swm_str topic = broker_topic(broker, "room");
+	struct swm_delivery delivery;
+	struct timespec from;
+	struct timespec to;
+	size_t count = 0;
+
+	broker_fill(broker, topic, 2);
+	struct swm_consumer *consumer = broker_listen(broker, topic, 1);
+	delivery = broker_next(broker, consumer);
+	assert_int_equal(
+		broker_settle(broker, consumer, delivery.token, SWM_NACK, 500), SWM_OK);
+	delivery = broker_next(broker, consumer);
+	assert_int_equal(number_of(&delivery), 1);
+	sleep_ms(500);
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	assert_int_equal(broker->ops->consumer_receive(
+				 consumer, 2000, &delivery, 1, &count, &broker->err),
+		SWM_E_TIMEOUT);
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+	assert_true(
+		(to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 < 200);
+	broker_ack(broker, consumer, delivery.token);
+	delivery = broker_next(broker, consumer);
+	assert_int_equal(number_of(&delivery), 0);
+	broker_ack(broker, consumer, delivery.token);
+	broker->ops->consumer_close(consumer);
+}
+
 /* One that is not finished lets no more than ROW_MAX pass, and all of them come. */
 static void a_long_row(void **state)
 {
@@ -396,6 +428,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(offsets_after_a_crash),
 		TEST(given_back),
+		TEST(given_back_and_no_room),
 		TEST(a_long_row),
 		TEST(another_joins),
 		TEST(coming_and_going),
