@@ -300,6 +300,17 @@ static void set_pause(
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
+void swm_kafka_consumer_unbound(struct swm_consumer *consumer)
+{
+	struct swm_kafka_partition *partition = consumer->deliveries.partitions;
+
+	for (; partition != NULL; partition = partition->next) {
+		if (partition->paused) {
+			set_pause(consumer, partition, false);
+		}
+	}
+}
+
 void swm_kafka_consumer_bound(
 	struct swm_consumer *consumer, struct swm_kafka_partition *partition)
 {

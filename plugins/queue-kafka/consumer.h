@@ -66,7 +66,11 @@ void swm_kafka_settle_store(struct swm_consumer *consumer);
 void swm_kafka_consumer_bound(
 	struct swm_consumer *consumer, struct swm_kafka_partition *partition);
 
-/* consumer.c: which of the sources a topic is. */
+/* consumer.c: all partitions are fetched again, since the library keeps in mind which are
+ * not, even of those that go and come back. The mutex is held. */
+void swm_kafka_consumer_unbound(struct swm_consumer *consumer);
+
+/* consumer.c: which of the sources a topic is; `source_count`: none. */
 size_t swm_kafka_consumer_source(const struct swm_consumer *consumer, const char *topic);
 
 /* consumer.c: frees all of it but its client, which is gone. */

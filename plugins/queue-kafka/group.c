@@ -131,6 +131,7 @@ static void revoke(struct swm_consumer *consumer)
 	if (!lost) {
 		swm_kafka_settle_store(consumer);
 	}
+	swm_kafka_consumer_unbound(consumer);
 	consumer->assigned = false;
 	swm_kafka_partitions_drop(&consumer->deliveries);
 	(void)pthread_mutex_unlock(&consumer->mutex);

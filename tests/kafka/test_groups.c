@@ -194,6 +194,52 @@ static void a_long_row(void **state)
 	broker->ops->consumer_close(consumer);
 }
 
+/* A partition that was not fetched for the length of its row is when it comes back. */
+static void a_long_row_taken_away(void **state)
+{
+	enum {
+		COUNT = ROW_MAX + 100
+	};
+	struct broker *broker = *state;
+	struct swm_str topic = broker_topic(broker, "row-away");
+	struct swm_delivery delivery;
+	struct swm_delivery first;
+	int next = 1;
+
+	broker_fill(broker, topic, COUNT);
+	struct swm_consumer *consumer = broker_listen(broker, topic, 0);
+	first = broker_next(broker, consumer);
+	assert_int_equal(number_of(&first), 0);
+	for (; next < ROW_MAX; next++) {
+		delivery = broker_next(broker, consumer);
+		broker_ack(broker, consumer, delivery.token);
+	}
+	broker_nothing(broker, consumer);
+
+	struct swm_consumer *other = broker_listen(broker, topic, 0);
+	int64_t until_ms = now_ms() + PATIENCE_MS;
+	swm_status status = SWM_OK;
+	/* Until it has been taken away. */
+	while (status == SWM_OK && now_ms() < until_ms) {
+		sleep_ms(200);
+		status = broker->ops->consumer_receive(
+			consumer, 0, &delivery, 0, &(size_t){0}, &broker->err);
+		status = broker_has_logged(broker, "the partitions are given back")
+				 ? SWM_E_CONFLICT
+				 : SWM_OK;
+	}
+	assert_int_equal(status, SWM_E_CONFLICT);
+	broker->ops->consumer_close(other);
+	assert_int_equal(
+		broker_settle(broker, consumer, first.token, SWM_ACK, 0), SWM_E_CONFLICT);
+	for (next = 0; next < COUNT; next++) {
+		delivery = broker_next(broker, consumer);
+		assert_int_equal(number_of(&delivery), next);
+		broker_ack(broker, consumer, delivery.token);
+	}
+	broker->ops->consumer_close(consumer);
+}
+
 #define BOTH 2
 #define PARTITIONS 4
 #define MESSAGES 60
@@ -430,6 +476,7 @@ int main(void)
 		TEST(given_back),
 		TEST(given_back_and_no_room),
 		TEST(a_long_row),
+		TEST(a_long_row_taken_away),
 		TEST(another_joins),
 		TEST(coming_and_going),
 		TEST(static_members),
