@@ -110,6 +110,22 @@ static swm_status copy_sources(struct swm_consumer *consumer, const struct swm_s
 	return SWM_OK;
 }
 
+/* FNV-1a of the topics' names, with the zero bytes between them. */
+static uint32_t digest_sources(const struct swm_consumer *consumer)
+{
+	uint32_t digest = UINT32_C(2166136261);
+	size_t i;
+	size_t j;
+
+	for (i = 0; i < consumer->source_count; i++) {
+		for (j = 0; j <= consumer->sources[i].len; j++) {
+			digest ^= (unsigned char)consumer->sources[i].ptr[j];
+			digest *= UINT32_C(16777619);
+		}
+	}
+	return digest;
+}
+
 /* The lowest number that no other consumer of this adapter has, so that one which is
  * opened after another was closed is the same member. */
 static swm_status choose_member(
@@ -134,7 +150,8 @@ static swm_status choose_member(
 		return swm_fail(err, SWM_E_UNAVAILABLE, 0,
 			"group_instance_id is for at most %d consumers", MEMBERS_MAX);
 	}
-	return swm_kafka_settings_set_member(queue->config, conf, (unsigned)number, err);
+	return swm_kafka_settings_set_member(
+		queue->config, conf, (unsigned)number, digest_sources(consumer), err);
 }
 
 static swm_status open_client(struct swm_consumer *consumer, struct swm_error *err)

@@ -44,6 +44,16 @@ static void fail(struct swm_consumer *consumer, swm_status status, const char *r
 	}
 }
 
+/* Whether the group does not let us in as we are. */
+static bool keeps_out(rd_kafka_resp_err_t code)
+{
+	return code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ||
+	       code == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT ||
+	       code == RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL ||
+	       code == RD_KAFKA_RESP_ERR_INVALID_GROUP_ID ||
+	       code == RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED;
+}
+
 /* Connections that fail and leaders that move are the library's own affair. */
 void swm_kafka_group_note(
 	struct swm_consumer *consumer, rd_kafka_resp_err_t code, const char *reason)
@@ -53,8 +63,7 @@ void swm_kafka_group_note(
 	if (status == SWM_E_DENIED) {
 		fail(consumer, SWM_E_DENIED, reason);
 	} else if (status == SWM_E_NOT_FOUND || code == RD_KAFKA_RESP_ERR__FATAL ||
-		   code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ||
-		   code == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE) {
+		   code == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE || keeps_out(code)) {
 		fail(consumer, SWM_E_UNAVAILABLE, reason);
 	} else {
 		swm_kafka_client_log(consumer->client, SWM_LOG_DEBUG, "%s", reason);
@@ -79,24 +88,27 @@ static void forward(struct swm_consumer *consumer, const rd_kafka_topic_partitio
 static void assign(struct swm_consumer *consumer, rd_kafka_topic_partition_list_t *partitions)
 {
 	rd_kafka_resp_err_t code;
-	bool complete = true;
+	const char *wrong = NULL;
 	int i;
 
 	(void)pthread_mutex_lock(&consumer->mutex);
 	swm_kafka_partitions_drop(&consumer->deliveries);
 	for (i = 0; i < partitions->cnt; i++) {
 		const rd_kafka_topic_partition_t *partition = &partitions->elems[i];
+		size_t source = swm_kafka_consumer_source(consumer, partition->topic);
 
 		forward(consumer, partition);
-		complete = complete &&
-			   swm_kafka_partition_add(&consumer->deliveries,
-				   swm_kafka_consumer_source(consumer, partition->topic),
-				   partition->partition) != NULL;
+		if (source == consumer->source_count) {
+			wrong = "the group assigns a topic that is not listened to";
+		} else if (swm_kafka_partition_add(&consumer->deliveries, source,
+				   partition->partition) == NULL) {
+			wrong = "out of memory for the partitions";
+		}
 	}
 	code = rd_kafka_assign(consumer->client->rk, partitions);
 	consumer->assigned = code == RD_KAFKA_RESP_ERR_NO_ERROR;
-	if (!complete) {
-		fail(consumer, SWM_E_UNAVAILABLE, "out of memory for the partitions");
+	if (wrong != NULL) {
+		fail(consumer, SWM_E_UNAVAILABLE, wrong);
 	} else if (!consumer->assigned) {
 		fail(consumer, SWM_E_UNAVAILABLE, rd_kafka_err2str(code));
 	}

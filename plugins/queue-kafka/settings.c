@@ -357,7 +357,7 @@ swm_status swm_kafka_settings_make(const struct swm_queue_config *config,
 }
 
 swm_status swm_kafka_settings_set_member(const struct swm_queue_config *config,
-	rd_kafka_conf_t *conf, unsigned number, struct swm_error *err)
+	rd_kafka_conf_t *conf, unsigned number, uint32_t topics, struct swm_error *err)
 {
 	size_t size = strlen(config->group_instance_id) + NUMBER_TEXT_MAX;
 	char *text = malloc(size);
@@ -366,7 +366,8 @@ swm_status swm_kafka_settings_set_member(const struct swm_queue_config *config,
 	if (text == NULL) {
 		return swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
 	}
-	(void)snprintf(text, size, "%s-%u", config->group_instance_id, number);
+	(void)snprintf(
+		text, size, "%s-%08" PRIx32 "-%u", config->group_instance_id, topics, number);
 	status = set(conf, "group.instance.id", text, err);
 	free(text);
 	return status;

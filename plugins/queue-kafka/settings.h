@@ -29,8 +29,10 @@ enum swm_kafka_purpose {
 SWM_NODISCARD swm_status swm_kafka_settings_make(const struct swm_queue_config *config,
 	enum swm_kafka_purpose purpose, rd_kafka_conf_t **out, struct swm_error *err);
 
-/* Makes one of a consumer the static member `number` of its group. */
+/* Makes one of a consumer the static member `number` of its group, of those that listen to
+ * the same topics, which `topics` is a digest of: a group gives a member that comes back
+ * what it had before, whatever it subscribes to now. */
 SWM_NODISCARD swm_status swm_kafka_settings_set_member(const struct swm_queue_config *config,
-	rd_kafka_conf_t *conf, unsigned number, struct swm_error *err);
+	rd_kafka_conf_t *conf, unsigned number, uint32_t topics, struct swm_error *err);
 
 #endif

@@ -428,6 +428,53 @@ static void static_members(void **state)
 	broker->ops->close(other);
 }
 
+/* A member by name that comes back for another topic gets that one. */
+static void static_member_elsewhere(void **state)
+{
+	struct broker *broker = *state;
+	struct swm_delivery delivery;
+	struct swm_consumer *consumer;
+	char name[128];
+	struct swm_str before = {name, 0};
+	struct swm_str topic;
+
+	broker->config.group_instance_id = "bob";
+	assert_int_equal(broker_open(broker), SWM_OK);
+	topic = broker_topic(broker, "elsewhere-1");
+	(void)snprintf(name, sizeof(name), "%s", topic.ptr);
+	before.len = topic.len;
+	topic = broker_topic(broker, "elsewhere-2");
+	broker_fill(broker, before, 2);
+	broker_fill(broker, topic, 2);
+	consumer = broker_listen(broker, before, 0);
+	broker_drain(broker, consumer, 1);
+	broker->ops->consumer_close(consumer);
+	consumer = broker_listen(broker, topic, 0);
+	delivery = broker_next(broker, consumer);
+	assert_int_equal(number_of(&delivery), 0);
+	assert_int_equal(delivery.source.len, topic.len);
+	assert_memory_equal(delivery.source.ptr, topic.ptr, topic.len);
+	broker_ack(broker, consumer, delivery.token);
+	broker->ops->consumer_close(consumer);
+}
+
+/* What keeps a consumer out of its group for good is told. */
+static void not_let_in(void **state)
+{
+	struct broker *broker = *state;
+	struct swm_str topic;
+	struct swm_delivery delivery;
+
+	broker->config.session_timeout_ms = 500; /* less than the broker allows */
+	assert_int_equal(broker_open(broker), SWM_OK);
+	topic = broker_topic(broker, "not-let-in");
+	struct swm_consumer *consumer = broker_listen(broker, topic, 0);
+	assert_int_equal(
+		broker_wait(broker, consumer, PATIENCE_MS / 4, &delivery), SWM_E_UNAVAILABLE);
+	assert_non_null(strstr(broker->err.message, "session timeout"));
+	broker->ops->consumer_close(consumer);
+}
+
 /* Who listens to a topic that is deleted is told, and makes it anew. */
 static void topic_deleted(void **state)
 {
@@ -480,6 +527,8 @@ int main(void)
 		TEST(another_joins),
 		TEST(coming_and_going),
 		TEST(static_members),
+		TEST(static_member_elsewhere),
+		TEST(not_let_in),
 		TEST(topic_deleted),
 	};
 
