@@ -211,5 +211,6 @@ FAULTS = [
     Fault("kafka-cut", "kafka", cut("kafka"), 1, stop_cutting("kafka")),
     Fault("sqs-throttled", "sqs", throttle("sqs"), 0.5, stop_throttling("sqs")),
     Fault("sqs-frozen", "sqs", freeze("sqs"), 1),
+    Fault("sqs-restarted", "sqs", call("sqs", "restart"), 5, always=False),
     Fault("sqs-cut", "sqs", cut("sqs"), 1, stop_cutting("sqs")),
 ]
