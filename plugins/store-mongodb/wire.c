@@ -362,8 +362,9 @@ swm_status wire_command(struct wire *wire, const char *database, const bson_t *c
 		bson_init(reply);
 		return status;
 	}
-	bool ok = effect == WIRE_READS ? mongoc_client_read_command_with_opts(wire->client,
-						 database, command, NULL, NULL, reply, &error)
+	/* As it is: the server refuses `hello` with the read concern of the client. */
+	bool ok = effect == WIRE_READS ? mongoc_client_command_simple(wire->client, database,
+						 command, NULL, reply, &error)
 				       : mongoc_client_write_command_with_opts(wire->client,
 						 database, command, NULL, reply, &error);
 	return ok ? SWM_OK : wire_failed(wire, effect, &error, what, err);

@@ -39,6 +39,9 @@ class Server:
         same(self.driver("open")[0], OK, self.driver.message)
 
     def greet(self, request):
+        """As a server does, which takes a read concern with few commands and not with this."""
+        if "readConcern" in request.doc:
+            return request.replies(ok=0, code=72, errmsg="read concern not supported")
         return request.replies(localTime=datetime.datetime.utcnow(), **self.hello)
 
     def __enter__(self):
