@@ -32,37 +32,41 @@ bool wire_is_late(const struct wire *wire)
 
 /* --- What the server says --- */
 
-/* The codes of its error_codes.yml. */
+/* The codes of its error_codes.yml. One that comes for the second of the library's two tries
+ * says nothing of the first, whose answer may have been lost. */
 static const struct {
 	uint32_t code;
 	swm_status status;
 	bool done; /* some of it may have been */
 } refusals[] = {
-	{2, SWM_E_CONFIG, false},          /* BadValue: j without a journal */
-	{13, SWM_E_DENIED, false},         /* Unauthorized */
-	{18, SWM_E_DENIED, false},         /* AuthenticationFailed */
-	{8000, SWM_E_DENIED, false},       /* the same, of Atlas */
-	{59, SWM_E_CONFIG, false},         /* CommandNotFound: too old a server */
-	{79, SWM_E_CONFIG, true},          /* UnknownReplWriteConcern */
-	{10107, SWM_E_UNAVAILABLE, false}, /* NotWritablePrimary */
-	{13435, SWM_E_UNAVAILABLE, false}, /* NotPrimaryNoSecondaryOk */
-	{10058, SWM_E_UNAVAILABLE, false}, /* the same, of old servers */
-	{6, SWM_E_UNAVAILABLE, true},      /* HostUnreachable */
-	{7, SWM_E_UNAVAILABLE, true},      /* HostNotFound */
-	{89, SWM_E_UNAVAILABLE, true},     /* NetworkTimeout */
-	{91, SWM_E_UNAVAILABLE, true},     /* ShutdownInProgress */
-	{189, SWM_E_UNAVAILABLE, true},    /* PrimarySteppedDown */
-	{9001, SWM_E_UNAVAILABLE, true},   /* SocketException */
-	{11600, SWM_E_UNAVAILABLE, true},  /* InterruptedAtShutdown */
-	{11602, SWM_E_UNAVAILABLE, true},  /* InterruptedDueToReplStateChange */
-	{13436, SWM_E_UNAVAILABLE, true},  /* NotPrimaryOrSecondary */
-	{50, SWM_E_TIMEOUT, true},         /* MaxTimeMSExpired */
-	{262, SWM_E_TIMEOUT, true},        /* ExceededTimeLimit */
-	{112, SWM_E_THROTTLED, true},      /* WriteConflict */
-	{146, SWM_E_THROTTLED, true},      /* ExceededMemoryLimit */
-	{202, SWM_E_THROTTLED, true},      /* NetworkInterfaceExceededTimeLimit */
-	{14031, SWM_E_THROTTLED, true},    /* OutOfDiskSpace */
-	{10334, SWM_E_TOO_LARGE, false},   /* BSONObjectTooLarge */
+	{2, SWM_E_CONFIG, false},         /* BadValue: j without a journal */
+	{13, SWM_E_DENIED, false},        /* Unauthorized */
+	{18, SWM_E_DENIED, false},        /* AuthenticationFailed */
+	{8000, SWM_E_DENIED, false},      /* the same, of Atlas */
+	{59, SWM_E_CONFIG, false},        /* CommandNotFound: too old a server */
+	{79, SWM_E_CONFIG, true},         /* UnknownReplWriteConcern */
+	{10107, SWM_E_UNAVAILABLE, true}, /* NotWritablePrimary */
+	{13435, SWM_E_UNAVAILABLE, true}, /* NotPrimaryNoSecondaryOk */
+	{10058, SWM_E_UNAVAILABLE, true}, /* the same, of old servers */
+	{6, SWM_E_UNAVAILABLE, true},     /* HostUnreachable */
+	{7, SWM_E_UNAVAILABLE, true},     /* HostNotFound */
+	{89, SWM_E_UNAVAILABLE, true},    /* NetworkTimeout */
+	{91, SWM_E_UNAVAILABLE, true},    /* ShutdownInProgress */
+	{189, SWM_E_UNAVAILABLE, true},   /* PrimarySteppedDown */
+	{9001, SWM_E_UNAVAILABLE, true},  /* SocketException */
+	{11600, SWM_E_UNAVAILABLE, true}, /* InterruptedAtShutdown */
+	{11602, SWM_E_UNAVAILABLE, true}, /* InterruptedDueToReplStateChange */
+	{13436, SWM_E_UNAVAILABLE, true}, /* NotPrimaryOrSecondary */
+	{50, SWM_E_TIMEOUT, true},        /* MaxTimeMSExpired */
+	{262, SWM_E_TIMEOUT, true},       /* ExceededTimeLimit */
+	{43, SWM_E_THROTTLED, true},      /* CursorNotFound */
+	{112, SWM_E_THROTTLED, true},     /* WriteConflict */
+	{134, SWM_E_THROTTLED, false},    /* ReadConcernMajorityNotAvailableYet */
+	{146, SWM_E_THROTTLED, true},     /* ExceededMemoryLimit */
+	{202, SWM_E_THROTTLED, true},     /* NetworkInterfaceExceededTimeLimit */
+	{11601, SWM_E_THROTTLED, true},   /* Interrupted */
+	{14031, SWM_E_THROTTLED, true},   /* OutOfDiskSpace */
+	{10334, SWM_E_TOO_LARGE, false},  /* BSONObjectTooLarge */
 };
 
 static swm_status status_of(uint32_t code, bool *done)
@@ -180,6 +184,14 @@ static bool docs_add(struct docs *docs, const bson_t *doc)
 	return true;
 }
 
+/* Whether the answer has further parts for which there is no time. */
+static bool is_endless(const struct wire *wire, const mongoc_cursor_t *cursor)
+{
+	return mongoc_cursor_get_id(cursor) != 0 &&
+	       (wire_now_ms() - wire->begun_ms) * WIRE_PARTS >=
+		       wire->timeout_ms * (WIRE_PARTS - WIRE_COMMAND_PARTS);
+}
+
 swm_status wire_find(struct wire *wire, mongoc_collection_t *collection, const bson_t *filter,
 	const bson_t *opts, const char *what, struct docs *out, struct swm_error *err)
 {
@@ -195,6 +207,10 @@ swm_status wire_find(struct wire *wire, mongoc_collection_t *collection, const b
 	while (status == SWM_OK && mongoc_cursor_next(cursor, &doc)) {
 		if (!docs_add(out, doc)) {
 			status = swm_fail(err, SWM_E_NOMEM, 0, "out of memory");
+		} else if (is_endless(wire, cursor)) {
+			status = swm_fail(err, SWM_E_TIMEOUT, 0,
+				"%s: cannot %s: there is more than comes within %lld ms",
+				wire->where, what, (long long)wire->timeout_ms);
 		}
 	}
 	if (status == SWM_OK && mongoc_cursor_error(cursor, &error)) {

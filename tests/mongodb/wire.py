@@ -5,12 +5,15 @@ that only a replica set gives; the server is scripted (python3-mockupdb). Prints
 import datetime
 import functools
 import sys
+import threading
+import time
 
 from mockupdb import MockupDB, OpMsg
 
 import drive
-from drive import INDOUBT, OK, CONFLICT, UNAVAILABLE, same
+from drive import INDOUBT, OK, CONFLICT, TIMEOUT, UNAVAILABLE, same
 
+TIMEOUT_MS = 4000
 LIMITS = {"ismaster": True, "maxWireVersion": 13, "minWireVersion": 0,
           "maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000,
           "maxWriteBatchSize": 100000}
@@ -35,7 +38,7 @@ class Server:
                                        "firstBatch": [{"_id": "schema", "version": 1}]})
         uri = f"mongodb://{self.mock.address_string}/?w=1&journal=false&retryWrites=false" + (
             "&replicaSet=rs" if replica_set else "")
-        self.driver = drive.Driver(sys.argv[1], uri, "t")
+        self.driver = drive.Driver(sys.argv[1], uri, "t", TIMEOUT_MS)
         same(self.driver("open")[0], OK, self.driver.message)
 
     def greet(self, request):
@@ -121,10 +124,10 @@ def lost_alone():
 
 
 def stepped_down():
-    """A server that is no primary any more has done nothing."""
+    """A server that is no primary any more has done nothing, but another may have before."""
     with Server(True) as server:
-        result, _ = server.commit(functools.partial(refused, code=10107))
-        same(result[0], UNAVAILABLE, server.driver.message)
+        result, _ = server.commit(lost, functools.partial(refused, code=10107))
+        same(result, (INDOUBT, INDOUBT), server.driver.message)
 
 
 def interrupted():
@@ -143,6 +146,46 @@ def not_majority():
         applied = functools.partial(done, nModified=1, writeConcernError=NOT_MAJORITY)
         result, _ = server.commit(applied, expected=4)
         same(result, (INDOUBT, INDOUBT), server.driver.message)
+
+
+def not_majority_with_mark():
+    """What no majority has confirmed is in doubt also when a majority still has the old one."""
+    answers = [2, 0]
+
+    def write(request):
+        n = answers.pop(0) if answers else 0
+        return request.replies(n=n, nModified=n, writeConcernError=NOT_MAJORITY)
+
+    with Server(True) as server:
+        server.mock.autoresponds(OpMsg("update", "wf_workflow_instance"), write)
+        server.mock.autoresponds(
+            OpMsg("find", "wf_workflow_instance"),
+            cursor={"id": 0, "ns": "t.wf_workflow_instance",
+                    "firstBatch": [{"_id": "one", "_swm": {"version": 4, "tokens": []}}]})
+        same(server.driver("commit", "one", 4, "e1", 10, "sent"), (INDOUBT, INDOUBT),
+             server.driver.message)
+
+
+def endless():
+    """An answer of many parts ends within the time of the call."""
+    batch = {"id": 7, "ns": "t.wf_workflow_instance"}
+
+    def more(request):
+        time.sleep(TIMEOUT_MS / 8000)
+        return request.replies(cursor={**batch, "nextBatch": [{"_id": "other"}]})
+
+    with Server(True) as server:
+        server.mock.autoresponds(OpMsg("find", "wf_workflow_instance"),
+                                 cursor={**batch, "firstBatch": [{"_id": "other"}]})
+        server.mock.autoresponds(OpMsg("getMore", 7), more)
+        server.mock.autoresponds(OpMsg("killCursors", "wf_workflow_instance"), cursorsKilled=[7])
+        begun = time.monotonic()
+        server.driver.begin("load", "one", "e1")
+        wait = threading.Timer(2 * TIMEOUT_MS / 1000, server.mock.stop)
+        wait.start()
+        same(server.driver.end()[0], TIMEOUT, server.driver.message)
+        wait.cancel()
+        same(time.monotonic() - begun < TIMEOUT_MS / 1000, True, "it took longer")
 
 
 def counted_but_refused():
@@ -177,4 +220,4 @@ def told_by_token():
 
 if __name__ == "__main__":
     drive.run([majority, standalone, retried, lost_twice, lost_alone, stepped_down, interrupted,
-               not_majority, counted_but_refused, told_by_token])
+               not_majority, not_majority_with_mark, endless, counted_but_refused, told_by_token])
