@@ -256,6 +256,17 @@ static struct readable put_set(
 	return readable;
 }
 
+/* A path may stand in an update only once. */
+static bool is_cancelled_before(const struct swm_commit *item, size_t at)
+{
+	for (size_t i = 0; i < at; i++) {
+		if (compare_bytes(item->cancel[i], item->cancel[at]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool is_owed_anew(const struct swm_commit *item, struct swm_str id)
 {
 	for (size_t i = 0; i < item->outbox_count; i++) {
@@ -279,13 +290,17 @@ static void put_unset(
 	for (size_t i = 0; i < item->cancel_count; i++) {
 		const struct row_key key = row_key_of(item->cancel[i]);
 
-		if (item->cancel[i].ptr && !is_owed_anew(item, item->cancel[i])) {
+		if (item->cancel[i].ptr && !is_owed_anew(item, item->cancel[i]) &&
+			!is_cancelled_before(item, i)) {
 			bson_append_utf8(&unset, path_of(ROWS, &key, NULL).text, -1, "", 0);
 			bson_append_utf8(&unset, path_of(PAYLOADS, &key, NULL).text, -1, "", 0);
 		}
 	}
 	document_unset(readable->appended, readable->data, &unset);
-	bson_append_document(update->bson, "$unset", -1, &unset);
+	/* Before MongoDB 5.0 an operator without fields is an error. */
+	if (!bson_empty(&unset)) {
+		bson_append_document(update->bson, "$unset", -1, &unset);
+	}
 	bson_destroy(&unset);
 }
 

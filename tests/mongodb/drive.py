@@ -10,9 +10,9 @@ OK, CONFIG, CONFLICT, TIMEOUT, UNAVAILABLE, INDOUBT, TOO_LARGE = 0, -2, -6, -8, 
 class Driver:
     """One process with one session."""
 
-    def __init__(self, program, uri, database, timeout_ms=4000):
+    def __init__(self, program, uri, database, timeout_ms=4000, body="bytes"):
         self.process = subprocess.Popen(
-            [program, uri, database, str(timeout_ms)], stdin=subprocess.PIPE,
+            [program, uri, database, str(timeout_ms), body], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True)
         self.message = ""
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The MongoDB store, driven line by line for the tests: `driver URI DATABASE TIMEOUT_MS` reads
- * commands from stdin and answers each with one line, "STATUS RESULT MESSAGE":
+ * The MongoDB store, driven line by line for the tests: `driver URI DATABASE TIMEOUT_MS BODY`
+ * reads commands from stdin and answers each with one line, "STATUS RESULT MESSAGE":
  *
  *   migrate | check | open | close | maintain
- *   commit ID EXPECTED EVENT BYTES [MARK]   a step with an event, a message and a body
+ *   commit ID EXPECTED EVENT BYTES [MARK]   a step with an event, a message and a body; of
+ *                                           0 BYTES: with one of the core's
  *   load ID EVENT                           RESULT: version, or version + 1000 when seen
  *   events ID                               RESULT: how many the log has
  *   put ID                                  a message without an instance
@@ -93,6 +94,11 @@ static swm_status commit(struct driver *driver, char **words)
 		return SWM_E_NOMEM;
 	}
 	memset(body, '.', bytes);
+	if (bytes == 0) {
+		item.next.body =
+			str("{\"f\": 1, \"stage\": 0, \"data\": {\"n\": 1}, \"tasks\": []}");
+		item.next.business_status = str("begun");
+	}
 	row.id.len = (size_t)snprintf(owed, sizeof(owed), "$o.%s", words[2]);
 	swm_status status = store_commit(driver->session, str("driver"), 60000, &item, 1, &mark,
 		words[4] ? 1 : 0, &driver->err);
@@ -206,13 +212,15 @@ int main(int argc, char **argv)
 		.host = {.size = sizeof(driver.host), .log = no_log, .now_ms = wall_clock}};
 	char line[LINE_MAX_BYTES];
 
-	if (argc != 4) {
+	if (argc != 5) {
 		return 2;
 	}
 	driver.config = (struct store_config){.uri = argv[1],
 		.database = argv[2],
 		.collection_prefix = "wf_",
-		.application_name = "driver"};
+		.application_name = "driver",
+		.body = strcmp(argv[4], "document") == 0 ? STORE_BODY_DOCUMENT
+							 : STORE_BODY_BYTES};
 	driver.args = (struct swm_open_args){.size = sizeof(driver.args),
 		.host = &driver.host,
 		.instance = "store",

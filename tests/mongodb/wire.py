@@ -22,7 +22,7 @@ LIMITS = {"ismaster": True, "maxWireVersion": 13, "minWireVersion": 0,
 class Server:
     """A scripted server, a session of the store on it, and the commands that came."""
 
-    def __init__(self, replica_set):
+    def __init__(self, replica_set, body="bytes"):
         self.mock = MockupDB()
         self.mock.run()
         self.hello = dict(LIMITS)
@@ -38,7 +38,7 @@ class Server:
                                        "firstBatch": [{"_id": "schema", "version": 1}]})
         uri = f"mongodb://{self.mock.address_string}/?w=1&journal=false&retryWrites=false" + (
             "&replicaSet=rs" if replica_set else "")
-        self.driver = drive.Driver(sys.argv[1], uri, "t", TIMEOUT_MS)
+        self.driver = drive.Driver(sys.argv[1], uri, "t", TIMEOUT_MS, body)
         same(self.driver("open")[0], OK, self.driver.message)
 
     def greet(self, request):
@@ -54,9 +54,9 @@ class Server:
         self.driver.__exit__()
         self.mock.stop()
 
-    def commit(self, *answers, expected=0, mark=""):
+    def commit(self, *answers, expected=0, mark="", size=10):
         """Commits a step; each answer gets the write that comes next."""
-        self.driver.begin("commit", "one", expected, "e1", 10, mark)
+        self.driver.begin("commit", "one", expected, "e1", size, mark)
         name = "insert" if expected == 0 else "update"
         writes = []
         for reply in answers:
@@ -188,6 +188,22 @@ def endless():
         same(time.monotonic() - begun < TIMEOUT_MS / 1000, True, "it took longer")
 
 
+def readable():
+    """An update with the readable form has no operator without fields, as servers before 5.0
+    want it."""
+    with Server(True, "document") as server:
+        server.mock.autoresponds(
+            OpMsg("find", "wf_workflow_definition"),
+            cursor={"id": 0, "ns": "t.wf_workflow_definition",
+                    "firstBatch": [{"_id": "$t.1:1", "version": 1, "body": "{\"stages\": []}"}]})
+        result, (write,) = server.commit(functools.partial(done, nModified=1), expected=4,
+                                         size=0)
+        same(result, (OK, OK), server.driver.message)
+        update = write.doc["updates"][0]["u"]
+        same(update["$set"]["template_version"], 1, "there is no readable form")
+        same([name for name, fields in update.items() if not fields], [], "without fields")
+
+
 def counted_but_refused():
     """A duplicate key is a conflict, even when the server counts the write."""
     with Server(True) as server:
@@ -220,4 +236,4 @@ def told_by_token():
 
 if __name__ == "__main__":
     drive.run([majority, standalone, retried, lost_twice, lost_alone, stepped_down, interrupted,
-               not_majority, not_majority_with_mark, endless, counted_but_refused, told_by_token])
+               not_majority, not_majority_with_mark, endless, readable, counted_but_refused, told_by_token])
