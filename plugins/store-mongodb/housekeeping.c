@@ -135,7 +135,8 @@ static swm_status find_finished(struct swm_session *session, uint32_t status_mas
 }
 
 /* Marks those whose version is still the one that was found: a step that comes first has
- * made them young, one that comes later finds another version. */
+ * made them young, one that comes later finds another version. Of an id that was purged and
+ * born again meanwhile it is another life. */
 static swm_status mark(struct swm_session *session, const struct docs *docs, const char *token,
 	struct swm_error *err)
 {
@@ -146,12 +147,14 @@ static swm_status mark(struct swm_session *session, const struct docs *docs, con
 		bson_t *update = BCON_NEW("$set", "{", PURGED, BCON_UTF8(token), "}", "$inc",
 			"{", VERSION, BCON_INT64(1), "}", "$unset", "{", DUE, "", ROWS, "",
 			PAYLOADS, "", EVENTS, "", PARKED, "", UNMOVED, "", "}");
-		bson_iter_t iter;
+		bson_iter_t iter, life;
 		int64_t version = 0;
 
 		if (bson_iter_init_find(&iter, docs->items[i], "_id") &&
+			find_value(docs->items[i], LIFE, &life) &&
 			find_int64(docs->items[i], VERSION, &version)) {
 			bson_append_iter(&filter, "_id", 3, &iter);
+			bson_append_iter(&filter, LIFE, -1, &life);
 			bson_append_int64(&filter, VERSION, -1, version);
 			mongoc_bulk_operation_update_one(bulk, &filter, update, false);
 		}

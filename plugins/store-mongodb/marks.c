@@ -54,7 +54,8 @@ void marks_finish(struct marks *marks)
 enum {
 	/* Rows that one write removes. */
 	TOGETHER_MAX = 200,
-	REMOVAL_TRIES = 3
+	/* Of each, at least one session is through. */
+	REMOVAL_TRIES = 16
 };
 
 static void unset_row(bson_t *unset, struct swm_str id)
@@ -204,11 +205,11 @@ size_t marks_add(const struct marks *marks, size_t *next, const struct steps *st
 
 /* Runs deletions or updates; *done counts them. The bulk is destroyed. */
 static swm_status run_removal(struct swm_session *session, mongoc_bulk_operation_t *bulk,
-	size_t *done, struct swm_error *err)
+	enum wire_effect effect, size_t *done, struct swm_error *err)
 {
 	static const char what[] = "remove messages from the outbox";
 	struct written written;
-	swm_status status = wire_write(&session->wire, bulk, WIRE_COUNTS, what, &written, err);
+	swm_status status = wire_write(&session->wire, bulk, effect, what, &written, err);
 
 	if (status == SWM_OK) {
 		*done += (size_t)(written.removed + written.matched);
@@ -361,7 +362,7 @@ static swm_status remove_found(struct swm_session *session, const struct docs *d
 			mongoc_bulk_operation_destroy(bulk);
 			continue;
 		}
-		status = run_removal(session, bulk, &done, err);
+		status = run_removal(session, bulk, WIRE_HARMLESS, &done, err);
 		*removed += done > 0 ? removal.chosen : 0;
 		*again = *again || done == 0;
 	}
@@ -387,7 +388,7 @@ static swm_status remove_quickly(struct swm_session *session, const struct docs 
 			mongoc_bulk_operation_destroy(bulk);
 			break;
 		}
-		status = run_removal(session, bulk, &done, err);
+		status = run_removal(session, bulk, WIRE_COUNTS, &done, err);
 		*again = *again || done < added;
 	}
 	return status;
@@ -441,6 +442,11 @@ static swm_status settle_carriers(struct swm_session *session, const struct mark
 		}
 		if (status == SWM_OK && added > 0) {
 			status = written_check(&session->wire, &written, what, err);
+		}
+		if (status == SWM_OK && written.undurable) {
+			status = swm_fail(err, SWM_E_INDOUBT, 0,
+				"%s: cannot %s: a majority has not confirmed it",
+				session->store->where, what);
 		}
 		written_finish(&written);
 		mongoc_bulk_operation_destroy(bulk);
