@@ -367,20 +367,26 @@ static swm_status update_some(
 
 /* --- Documents that keep much --- */
 
-static int64_t bytes_at(const bson_t *doc, const char *path)
+/* What the rows of a document have been counted as when they came. */
+static int64_t row_bytes_of(const bson_t *doc)
 {
-	bson_iter_t iter;
-	const uint8_t *data = NULL;
-	uint32_t len = 0;
+	bson_iter_t rows, row, bytes;
+	int64_t sum = 0;
 
-	if (find_value(doc, path, &iter) && BSON_ITER_HOLDS_DOCUMENT(&iter)) {
-		bson_iter_document(&iter, &len, &data);
+	if (find_value(doc, ROWS, &rows) && BSON_ITER_HOLDS_DOCUMENT(&rows) &&
+		bson_iter_recurse(&rows, &row)) {
+		while (bson_iter_next(&row)) {
+			if (BSON_ITER_HOLDS_DOCUMENT(&row) && bson_iter_recurse(&row, &bytes) &&
+				bson_iter_find(&bytes, "bytes")) {
+				sum += bson_iter_as_int64(&bytes);
+			}
+		}
 	}
-	return len;
+	return sum;
 }
 
-/* What is kept is counted as it comes, events also as they go, but not messages, whose size
- * is not known when they are settled. So it is counted anew: without events and since this
+/* What is kept is counted as it comes, events also as they go, but not messages: who settles
+ * one does not know its size. So it is counted anew: without events and since this
  * version, the rows of the document can only have become fewer. */
 static swm_status count_anew(struct batch *batch, const bson_t *doc, struct swm_error *err)
 {
@@ -388,8 +394,7 @@ static swm_status count_anew(struct batch *batch, const bson_t *doc, struct swm_
 	struct swm_session *session = batch->session;
 	mongoc_bulk_operation_t *bulk = store_bulk(session, COLLECTION_INSTANCE, false);
 	bson_t filter = BSON_INITIALIZER, none;
-	bson_t *update = BCON_NEW("$set", "{", KEPT,
-		BCON_INT64(bytes_at(doc, ROWS) + bytes_at(doc, PAYLOADS)), "}");
+	bson_t *update = BCON_NEW("$set", "{", KEPT, BCON_INT64(row_bytes_of(doc)), "}");
 	struct written written = {.matched = 0};
 	bson_iter_t id, life;
 	int64_t version = 0;
@@ -422,8 +427,8 @@ static swm_status make_room(struct batch *batch, struct swm_str id, struct swm_e
 	bson_t filter = BSON_INITIALIZER;
 	struct put put = {&filter, false};
 	bson_t *opts = BCON_NEW("projection", "{", "_id", BCON_INT32(1), LIFE, BCON_INT32(1),
-		VERSION, BCON_INT32(1), EVENTS, BCON_INT32(1), ROWS, BCON_INT32(1), PAYLOADS,
-		BCON_INT32(1), "}", "limit", BCON_INT64(1));
+		VERSION, BCON_INT32(1), EVENTS, BCON_INT32(1), ROWS, BCON_INT32(1), "}",
+		"limit", BCON_INT64(1));
 
 	put_text(&put, "_id", id);
 	swm_status status = wire_find(&session->wire, session->collections[COLLECTION_INSTANCE],

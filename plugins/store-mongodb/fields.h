@@ -32,7 +32,7 @@
 #define VERSION OUR_("version")
 #define LIFE OUR_("life")       /* an ObjectId: of two instances of one id, in turn, which */
 #define TOKENS OUR_("tokens")   /* of the last commits, newest last */
-#define KEPT OUR_("bytes")      /* what events and rows have added, at least what they take */
+#define KEPT OUR_("bytes")      /* what events and rows have added, some that are gone too */
 #define EVENTS OUR_("events")   /* not moved yet */
 #define UNMOVED OUR_("unmoved") /* there when there are such */
 #define MOVED OUR_("moved")     /* there when others are in the collection */

@@ -82,6 +82,8 @@ static void put_row_state(struct put *put, const char *name, const struct steps 
 	if (stored.lease_until_ms > 0) {
 		put_bytes(&inner, "owner", steps->owner);
 	}
+	bson_append_int64(
+		&child, "bytes", -1, (int64_t)swm_store_row_bytes(row) + STORE_ROW_OVERHEAD);
 	bson_append_document_end(put->bson, &child);
 	put->bad = put->bad || inner.bad;
 }

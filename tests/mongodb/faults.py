@@ -223,7 +223,8 @@ def moved_twice():
 
 
 def limits():
-    """A step has a limit, and a document that keeps much has its events moved first."""
+    """A step has a limit, and a document that keeps much has its events moved first
+    and what is left counted."""
     with Store() as store:
         driver = store.open()
         same(driver("commit", "one", 0, "e1", 9 * MIB), (TOO_LARGE, TOO_LARGE), driver.message)
@@ -238,7 +239,7 @@ def limits():
         instances.update_one({}, {"$set": {"_swm.bytes": 13 * MIB}})
         same(driver("commit", "one", 2, "e3", 10), (OK, OK), "what is gone is still counted")
         instances.update_one({}, {"$set": {"_swm.bytes": 13 * MIB,
-                                           "_swm.payload.rbig": {"body": "." * 12 * MIB}}})
+                                           "_swm.outbox.other": {"bytes": 13 * MIB}}})
         same(driver("commit", "one", 3, "e4", 10), (TOO_LARGE, TOO_LARGE), driver.message)
         same(driver("commit", "one", 2, "e4", 10), (CONFLICT, CONFLICT), driver.message)
 
