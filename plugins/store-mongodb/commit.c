@@ -297,12 +297,12 @@ static swm_status judge_updates(struct batch *batch, const struct sent *sent,
 			     : judge_document(batch, item, document_of(&found, item->next.id));
 		if (batch->results[at] == SWM_E_INDOUBT && lost) {
 			batch->results[at] = SWM_E_CONFLICT;
-		} else if (batch->results[at] == PENDING_RESULT && written->undurable) {
-			/* What is read is what a majority has: not yet this step. */
-			doubt(batch, at, "a majority has not confirmed it");
 		} else if (batch->results[at] == SWM_E_INDOUBT) {
 			doubt(batch, at, "others have committed too often since");
-		} else if (batch->results[at] == SWM_OK && written->undurable) {
+		} else if (written->undurable &&
+			   (batch->results[at] == SWM_OK ||
+				   batch->results[at] == PENDING_RESULT)) {
+			/* What is read is what a majority has: perhaps not yet this step. */
 			doubt(batch, at, "a majority has not confirmed it");
 		}
 	}
