@@ -17,7 +17,14 @@ static void read_entry(
 	if (!swm_sqs_json_enter(json, '{')) {
 		return;
 	}
-	while (swm_sqs_json_member(json, &name) && swm_sqs_json_text(json, &value)) {
+	while (swm_sqs_json_member(json, &name)) {
+		if (swm_sqs_str_is(name, "SenderFault")) {
+			result.servers_fault = swm_sqs_json_is_false(json);
+			continue;
+		}
+		if (!swm_sqs_json_text(json, &value)) {
+			break;
+		}
 		if (swm_sqs_str_is(name, "Id")) {
 			id = value;
 		} else if (swm_sqs_str_is(name, "MD5OfMessageBody")) {
@@ -31,6 +38,11 @@ static void read_entry(
 	if (id.len == 1 && id.ptr[0] >= '0' && id.ptr[0] <= '9') {
 		results[id.ptr[0] - '0'] = result;
 	}
+}
+
+long swm_sqs_batch_http(const struct swm_sqs_result *result)
+{
+	return result->servers_fault ? 500 : 400;
 }
 
 bool swm_sqs_batch_read(

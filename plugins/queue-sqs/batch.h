@@ -17,10 +17,14 @@
 struct swm_sqs_result {
 	bool known; /* the answer names it */
 	bool taken;
+	bool servers_fault;  /* when it was not taken: SQS says that it is its own */
 	struct swm_str md5;  /* of the body, when it was sent */
 	struct swm_str code; /* when it was not taken */
 	struct swm_str said;
 };
+
+/* What swm_sqs_meaning_of() wants of an entry that was not taken. */
+long swm_sqs_batch_http(const struct swm_sqs_result *result);
 
 /* The results of a call that got an answer, by the number that is the entry's Id; they
  * point into it. False: it cannot be read. */

@@ -221,6 +221,13 @@ bool swm_sqs_json_text(struct swm_sqs_json *json, struct swm_str *out)
 	return read_string(json, false, out);
 }
 
+bool swm_sqs_json_is_false(struct swm_sqs_json *json)
+{
+	bool is_false = peek(json) == 'f';
+
+	return swm_sqs_json_skip(json) && is_false;
+}
+
 static bool skip_digits(struct swm_sqs_json *json)
 {
 	char *from = json->at;

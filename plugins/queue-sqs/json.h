@@ -37,6 +37,9 @@ bool swm_sqs_json_item(struct swm_sqs_json *json);
 /* A string, decoded; what is no string is skipped and absent. */
 bool swm_sqs_json_text(struct swm_sqs_json *json, struct swm_str *out);
 
+/* Passes over a value; whether it was `false`. */
+bool swm_sqs_json_is_false(struct swm_sqs_json *json);
+
 /* Passes over a value of any kind, and checks it. */
 bool swm_sqs_json_skip(struct swm_sqs_json *json);
 

@@ -344,7 +344,7 @@ static void judge_entry(struct publishing *publishing, const struct sending *sen
 		note_failure(publishing, message, SWM_E_INDOUBT, false, true, &why);
 		return;
 	}
-	meaning = swm_sqs_meaning_of(result->code, 400);
+	meaning = swm_sqs_meaning_of(result->code, swm_sqs_batch_http(result));
 	(void)swm_fail(&why, meaning.status, 0, "%s: SQS does not take message %.*s: %.*s %.*s",
 		endpoint, (int)publishing->messages[message].id.len,
 		publishing->messages[message].id.ptr, (int)result->code.len, result->code.ptr,

@@ -130,7 +130,7 @@ static void judge_entry(
 			true, &why);
 		return;
 	}
-	meaning = swm_sqs_meaning_of(result->code, 400);
+	meaning = swm_sqs_meaning_of(result->code, swm_sqs_batch_http(result));
 	if (meaning.again || meaning.status == SWM_E_DENIED) {
 		fail(telling,
 			swm_fail(&why,

@@ -93,7 +93,7 @@ struct swm_sqs_meaning swm_sqs_meaning_of(struct swm_str name, long http)
 	if (http == 429) {
 		return (struct swm_sqs_meaning){.status = SWM_E_THROTTLED, .again = true};
 	}
-	if (http == 502 || http == 503) {
+	if (http == 503) {
 		return (struct swm_sqs_meaning){.status = SWM_E_UNAVAILABLE, .again = true};
 	}
 	if (http >= 500) {
@@ -105,8 +105,11 @@ struct swm_sqs_meaning swm_sqs_meaning_of(struct swm_str name, long http)
 	if (http == 413) {
 		return (struct swm_sqs_meaning){.status = SWM_E_TOO_LARGE};
 	}
-	return (struct swm_sqs_meaning){
-		.status = http >= 400 ? SWM_E_INVALID : SWM_E_UNAVAILABLE};
+	if (http >= 400 && name.len != 0) {
+		return (struct swm_sqs_meaning){.status = SWM_E_INVALID};
+	}
+	/* SQS names what it does not like: this is somebody on the way to it. */
+	return (struct swm_sqs_meaning){.status = SWM_E_UNAVAILABLE, .again = http >= 400};
 }
 
 /* What stands in the first element of that name. */
@@ -231,7 +234,8 @@ static void judge_failure(struct swm_sqs_call *call, CURLcode code)
 	} else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
 		verdict = (struct swm_sqs_verdict){.status = SWM_E_DENIED};
 	} else if (code == CURLE_OUT_OF_MEMORY) {
-		verdict = (struct swm_sqs_verdict){.status = SWM_E_NOMEM};
+		verdict.status = SWM_E_NOMEM;
+		verdict.again = false;
 	} else if (code == CURLE_WRITE_ERROR) {
 		verdict = (struct swm_sqs_verdict){.status = SWM_E_INTERNAL, .doubt = true};
 	}

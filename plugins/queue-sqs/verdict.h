@@ -20,7 +20,7 @@ struct swm_sqs_meaning {
 };
 
 /* `name` is a code of SQS's, with or without what stands before a '#'; `http` the status
- * of the answer, or 400 for an entry of a batch. */
+ * of the answer, or what swm_sqs_batch_http() gives for an entry of a batch. */
 struct swm_sqs_meaning swm_sqs_meaning_of(struct swm_str name, long http);
 
 /* Fills call->verdict; the attempt is still attached to its handle. */

@@ -79,6 +79,9 @@ static void a_server_that_stays_so(void **state)
 		{"'status':400," ERROR_BODY("ThrottlingException"), SWM_E_THROTTLED,
 			"said the proxy"},
 		{"'status':503,'body':'<html>'", SWM_E_UNAVAILABLE, "503"},
+		{"'status':502,'body':'<html>'", SWM_E_INDOUBT, "502"},
+		{"'status':404,'body':'<html>'", SWM_E_UNAVAILABLE, "404"},
+		{"'status':408,'body':''", SWM_E_UNAVAILABLE, "408"},
 		{"'status':500," ERROR_BODY("InternalError"), SWM_E_INDOUBT, "InternalError"},
 		{"'status':403," ERROR_BODY("AccessDenied"), SWM_E_DENIED, "AccessDenied"},
 		{"'status':403,'body':'<ErrorResponse><Error><Code>AccessDenied</Code>"
@@ -167,6 +170,27 @@ static void entries_that_failed(void **state)
 	assert_non_null(strstr(server->err.message, "InvalidMessageContents"));
 	server->ops->publisher_close(publisher);
 	drain(server, queue, 1);
+}
+
+/* What SQS fails at by itself passes, by whatever name; only our own fault is for good. */
+static void faults_of_the_server(void **state)
+{
+	struct server *server = *state;
+	struct swm_str queue = server_queue(server, "its-own");
+	struct swm_publisher *publisher = server_publisher(server);
+
+	proxy_rule("{'action':'SendMessageBatch','times':1,'do':'answer','status':200,'body':'{"
+		   "\\u0022Failed\\u0022:[{\\u0022Id\\u0022:\\u00220\\u0022,"
+		   "\\u0022SenderFault\\u0022:false,\\u0022Code\\u0022:"
+		   "\\u0022SomethingNew\\u0022}]}'}");
+	assert_int_equal(server_publish(server, publisher, queue, "m", PATIENCE_MS), SWM_OK);
+	proxy_rule("{'action':'DeleteMessageBatch','times':1,'do':'answer','status':200,"
+		   "'body':'{"
+		   "\\u0022Failed\\u0022:[{\\u0022Id\\u0022:\\u00220\\u0022,"
+		   "\\u0022SenderFault\\u0022:false,\\u0022Code\\u0022:"
+		   "\\u0022SomethingNew\\u0022}]}'}");
+	drain(server, queue, 1);
+	server->ops->publisher_close(publisher);
 }
 
 /* Bodies that were altered on the way are told by their MD5. */
@@ -328,6 +352,8 @@ int main(void)
 			answers_by_halves, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
 			entries_that_failed, server_set_up, server_tear_down),
+		cmocka_unit_test_setup_teardown(
+			faults_of_the_server, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
 			bodies_that_were_altered, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
