@@ -51,6 +51,7 @@ struct outgoing {
 	bool open;    /* to be sent, or sent again */
 	bool doubted; /* an attempt may have been taken */
 	bool alone;   /* a batch with it was refused as a whole */
+	bool missed;  /* its queue is not there any more */
 };
 
 /* One call. */
@@ -362,15 +363,12 @@ static void judge_refused(struct publishing *publishing, const struct sending *s
 	bool over = status == SWM_E_INVALID || status == SWM_E_TOO_LARGE;
 	size_t i;
 
-	if (status == SWM_E_NOT_FOUND) {
-		swm_sqs_book_forget(&publishing->publisher->book,
-			publishing->messages[sending->messages[0]].destination);
-	}
 	for (i = 0; i < sending->count; i++) {
 		/* It may be for one of them alone: each then goes by itself. */
 		bool split = over && sending->count > 1;
 
 		publishing->outgoing[sending->messages[i]].alone = split;
+		publishing->outgoing[sending->messages[i]].missed = status == SWM_E_NOT_FOUND;
 		note_failure(publishing, sending->messages[i], status, split, call->doubted,
 			&call->verdict.why);
 	}
@@ -460,6 +458,19 @@ static void send_all(struct publishing *publishing)
 	}
 }
 
+/* In the end, since until then messages point to the addresses. */
+static void forget_missed(struct publishing *publishing)
+{
+	size_t i;
+
+	for (i = 0; i < publishing->count; i++) {
+		if (publishing->outgoing[i].missed) {
+			swm_sqs_book_forget(&publishing->publisher->book,
+				publishing->messages[i].destination);
+		}
+	}
+}
+
 static swm_status finish(const struct publishing *publishing, struct swm_error *err)
 {
 	size_t i;
@@ -508,6 +519,7 @@ swm_status swm_sqs_publisher_publish(struct swm_publisher *publisher,
 			publishing.whys[i] = late;
 		}
 		send_all(&publishing);
+		forget_missed(&publishing);
 		status = finish(&publishing, err);
 	}
 	free(publishing.outgoing);

@@ -193,6 +193,50 @@ static void faults_of_the_server(void **state)
 	server->ops->publisher_close(publisher);
 }
 
+/* Two batches to a queue, of which one is told that there is none, and the other to come
+ * again. */
+static void a_queue_that_is_gone_for_some(void **state)
+{
+	enum {
+		COUNT = 20
+	};
+	struct server *server = *state;
+	struct swm_str queue = server_queue(server, "gone");
+	struct swm_publisher *publisher = server_publisher(server);
+	struct swm_message messages[COUNT];
+	swm_status results[COUNT];
+	char failed[2048] = "";
+	size_t gone = 0;
+
+	for (size_t i = 0; i < COUNT; i++) {
+		messages[i] = message_to(queue, "m", STR("{}"));
+	}
+	for (int i = 0; i < COUNT / 2; i++) {
+		size_t len = strlen(failed);
+
+		(void)snprintf(failed + len, sizeof(failed) - len,
+			"%s{\\u0022Id\\u0022:\\u0022%d\\u0022,\\u0022SenderFault\\u0022:false,"
+			"\\u0022Code\\u0022:\\u0022ThrottlingException\\u0022}",
+			i == 0 ? "" : ",", i);
+	}
+	proxy_rule("{'action':'SendMessageBatch','times':1,'do':'answer','status':200,'body':'{"
+		   "\\u0022Failed\\u0022:[%s]}'}",
+		failed);
+	proxy_rule(
+		"{'action':'SendMessageBatch','times':1,'do':'answer','status':400," ERROR_BODY(
+			"QueueDoesNotExist") "}");
+	assert_int_equal(server->ops->publisher_publish(publisher, messages, COUNT, PATIENCE_MS,
+				 results, &server->err),
+		SWM_E_NOT_FOUND);
+	for (size_t i = 0; i < COUNT; i++) {
+		gone += results[i] == SWM_E_NOT_FOUND ? 1 : 0;
+		assert_true(results[i] == SWM_E_NOT_FOUND || results[i] == SWM_OK);
+	}
+	assert_int_equal(gone, COUNT / 2);
+	server->ops->publisher_close(publisher);
+	drain(server, queue, COUNT / 2);
+}
+
 /* Bodies that were altered on the way are told by their MD5. */
 static void bodies_that_were_altered(void **state)
 {
@@ -354,6 +398,8 @@ int main(void)
 			entries_that_failed, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
 			faults_of_the_server, server_set_up, server_tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_queue_that_is_gone_for_some, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
 			bodies_that_were_altered, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
