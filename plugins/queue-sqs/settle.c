@@ -130,6 +130,13 @@ static swm_status give_up(struct swm_consumer *consumer, const struct swm_settle
 {
 	size_t i;
 
+	/* One that was extended may be extended again, or be done by then. */
+	for (i = 0; i < count; i++) {
+		if (items[i].action == SWM_EXTEND) {
+			swm_sqs_deliveries_find(&consumer->deliveries, items[i].token)->done =
+				false;
+		}
+	}
 	if (status == SWM_E_THROTTLED) {
 		return status;
 	}

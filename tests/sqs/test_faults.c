@@ -237,6 +237,43 @@ static void a_queue_that_is_gone_for_some(void **state)
 	drain(server, queue, COUNT / 2);
 }
 
+/* What was extended, in a call that could not be finished, is still to be deleted. */
+static void extended_and_then_done(void **state)
+{
+	struct server *server = *state;
+	struct swm_str queue = server_queue(server, "extended");
+	struct swm_publisher *publisher = server_publisher(server);
+	struct swm_settlement items[2] = {0};
+	swm_status results[2];
+
+	assert_int_equal(publish_two(server, publisher, queue, PATIENCE_MS, results), SWM_OK);
+	struct swm_consumer *consumer = server_listen(server, queue, 0);
+	for (size_t i = 0; i < 2; i++) {
+		struct swm_delivery got = server_next(server, consumer);
+		items[i] = (struct swm_settlement){
+			.token = got.token, .action = SWM_EXTEND, .delay_ms = 30000};
+	}
+	proxy_rule("{'action':'ChangeMessageVisibilityBatch','times':1,'do':'answer',"
+		   "'status':200,'body':'{\\u0022Successful\\u0022:[{\\u0022Id\\u0022:"
+		   "\\u00220\\u0022}],\\u0022Failed\\u0022:[{\\u0022Id\\u0022:\\u00221\\u0022,"
+		   "\\u0022SenderFault\\u0022:false,\\u0022Code\\u0022:"
+		   "\\u0022ThrottlingException\\u0022}]}'}");
+	proxy_rule("{'action':'ChangeMessageVisibilityBatch','times':1000,'do':'answer',"
+		   "'status':429,'body':''}");
+	assert_int_equal(server->ops->consumer_settle(consumer, items, 2, &server->err),
+		SWM_E_THROTTLED);
+	proxy_clear();
+	items[0].action = SWM_ACK;
+	items[1].action = SWM_ACK;
+	assert_int_equal(
+		server->ops->consumer_settle(consumer, items, 2, &server->err), SWM_OK);
+	char *log = proxy_log();
+	assert_int_equal(count_of(log, "ReceiptHandle"), 2);
+	free(log);
+	server->ops->consumer_close(consumer);
+	server->ops->publisher_close(publisher);
+}
+
 /* Bodies that were altered on the way are told by their MD5. */
 static void bodies_that_were_altered(void **state)
 {
@@ -400,6 +437,8 @@ int main(void)
 			faults_of_the_server, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_queue_that_is_gone_for_some, server_set_up, server_tear_down),
+		cmocka_unit_test_setup_teardown(
+			extended_and_then_done, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
 			bodies_that_were_altered, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
