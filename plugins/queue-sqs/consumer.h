@@ -56,6 +56,7 @@ struct swm_consumer {
 	bool failed;
 	int64_t leases_ms; /* monotonic: when leases are to be looked at */
 	int64_t heard_ms;  /* monotonic: the last answer, or the beginning */
+	int64_t silent_ms; /* monotonic: since when answers are missing; 0: they are not */
 	struct swm_sqs_deliveries deliveries;
 };
 
@@ -78,6 +79,9 @@ SWM_NODISCARD swm_status swm_sqs_tell(struct swm_consumer *consumer, struct swm_
 /* polls.c: takes what the polls have brought. Any failure ends the consumer. */
 SWM_NODISCARD swm_status swm_sqs_polls_take(
 	struct swm_consumer *consumer, struct swm_error *err);
+
+/* polls.c: the server has answered. */
+void swm_sqs_polls_heard(struct swm_consumer *consumer);
 
 /* polls.c: begins polls, as many as there is room for. */
 void swm_sqs_polls_begin(struct swm_consumer *consumer);

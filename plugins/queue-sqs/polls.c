@@ -119,6 +119,22 @@ static void adjust(
 	source->wait_ms = empty ? source->wait_ms * 2 : SWM_SQS_WAIT_FIRST_MS;
 }
 
+void swm_sqs_polls_heard(struct swm_consumer *consumer)
+{
+	consumer->heard_ms = swm_sqs_now_ms();
+	consumer->silent_ms = 0;
+}
+
+/* Since when an answer is missing, now that a poll has failed: until its time at the server
+ * was over none was owed, and another call may have had one meanwhile. */
+static int64_t find_silent_ms(
+	const struct swm_consumer *consumer, const struct swm_sqs_poll *poll, int64_t now_ms)
+{
+	int64_t owed_ms = poll->ends_ms < now_ms ? poll->ends_ms : now_ms;
+
+	return owed_ms > consumer->heard_ms ? owed_ms : consumer->heard_ms;
+}
+
 static swm_status end_consumer(
 	struct swm_consumer *consumer, const struct swm_sqs_call *call, struct swm_error *err)
 {
@@ -138,10 +154,13 @@ static swm_status note_failure(struct swm_consumer *consumer, struct swm_sqs_pol
 	int64_t now_ms = swm_sqs_now_ms();
 
 	if (poll->call.verdict.status == SWM_E_THROTTLED) {
-		consumer->heard_ms = now_ms;
+		swm_sqs_polls_heard(consumer);
+	} else if (consumer->silent_ms == 0) {
+		consumer->silent_ms = find_silent_ms(consumer, poll, now_ms);
 	}
 	if (!poll->call.verdict.again ||
-		now_ms - consumer->heard_ms > consumer->queue->call_timeout_ms) {
+		(consumer->silent_ms != 0 &&
+			now_ms - consumer->silent_ms > consumer->queue->call_timeout_ms)) {
 		return end_consumer(consumer, &poll->call, err);
 	}
 	source->tries++;
@@ -170,7 +189,7 @@ static swm_status take_poll(
 	if (poll->call.verdict.status != SWM_OK) {
 		return note_failure(consumer, poll, source, err);
 	}
-	consumer->heard_ms = swm_sqs_now_ms();
+	swm_sqs_polls_heard(consumer);
 	status = read_answer(consumer, poll, &count, err);
 	adjust(consumer, source, count >= poll->asked, count == 0);
 	return status;

@@ -159,7 +159,7 @@ static void judge_request(struct telling *telling, struct request *request)
 		fail(telling, call->verdict.status, call->verdict.again, &call->verdict.why);
 		return;
 	}
-	telling->consumer->heard_ms = swm_sqs_now_ms();
+	swm_sqs_polls_heard(telling->consumer);
 	for (i = 0; i < request->count; i++) {
 		judge_entry(telling, request->words[i], &results[i]);
 	}

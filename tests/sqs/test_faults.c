@@ -274,6 +274,25 @@ static void extended_and_then_done(void **state)
 	server->ops->publisher_close(publisher);
 }
 
+/* One poll that hangs is not the end of a consumer: what it holds would be void. */
+static void a_poll_that_is_lost(void **state)
+{
+	struct server *server = *state;
+	struct swm_str queue = server_queue(server, "lost-poll");
+	struct swm_publisher *publisher = server_publisher(server);
+	struct swm_delivery got = {0};
+
+	struct swm_consumer *consumer = server_listen(server, queue, 0);
+	proxy_rule("{'action':'ReceiveMessage','times':1,'do':'hold','seconds':30}");
+	assert_int_equal(
+		server_wait(server, consumer, CALL_TIMEOUT_MS + 3000, &got), SWM_E_TIMEOUT);
+	assert_int_equal(server_publish(server, publisher, queue, "m", PATIENCE_MS), SWM_OK);
+	got = server_next(server, consumer);
+	assert_int_equal(server_settle(server, consumer, got.token, SWM_ACK, 0), SWM_OK);
+	server->ops->consumer_close(consumer);
+	server->ops->publisher_close(publisher);
+}
+
 /* Bodies that were altered on the way are told by their MD5. */
 static void bodies_that_were_altered(void **state)
 {
@@ -439,6 +458,8 @@ int main(void)
 			a_queue_that_is_gone_for_some, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
 			extended_and_then_done, server_set_up, server_tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_poll_that_is_lost, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
 			bodies_that_were_altered, server_set_up, server_tear_down),
 		cmocka_unit_test_setup_teardown(
