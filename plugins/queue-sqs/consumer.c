@@ -18,7 +18,7 @@
 #define PREFETCH_FALLBACK 256
 
 /* Gives back all that is held, so that it need not wait for its leases to end. */
-static void give_back(struct swm_consumer *consumer)
+static void give_back(struct swm_consumer *consumer, int64_t until_ms)
 {
 	struct swm_sqs_word *words =
 		calloc(consumer->deliveries.slot_count + 1, sizeof(*words));
@@ -37,8 +37,7 @@ static void give_back(struct swm_consumer *consumer)
 	}
 	if (count > 0) {
 		/* If it fails, the leases end. */
-		(void)!swm_sqs_tell(consumer, words, count,
-			swm_sqs_until_ms(consumer->queue->call_timeout_ms), NULL);
+		(void)!swm_sqs_tell(consumer, words, count, until_ms, NULL);
 	}
 	free(words);
 }
@@ -55,14 +54,17 @@ static void free_consumer(struct swm_consumer *consumer)
 
 void swm_sqs_consumer_close(struct swm_consumer *consumer)
 {
+	int64_t until_ms;
+
 	if (consumer == NULL) {
 		return;
 	}
+	until_ms = swm_sqs_until_ms(consumer->queue->call_timeout_ms);
 	if (!consumer->failed) {
 		/* What a poll has brought and nobody has looked at goes back as well. */
 		swm_sqs_polls_await(consumer);
 		if (swm_sqs_polls_take(consumer, NULL) == SWM_OK) {
-			give_back(consumer);
+			give_back(consumer, until_ms);
 		}
 	}
 	free_consumer(consumer);

@@ -231,7 +231,8 @@ swm_status swm_sqs_keys_get(struct swm_queue *queue, int64_t until_ms,
 	swm_status status = SWM_OK;
 
 	(void)pthread_mutex_lock(&ring->mutex);
-	while (ring->fetching && !is_good(queue, ring->keys) && status == SWM_OK) {
+	while (ring->fetching && (ring->refused || !is_good(queue, ring->keys)) &&
+		status == SWM_OK) {
 		if (!wait_for_other(ring, until_ms)) {
 			status = swm_fail(err, SWM_E_TIMEOUT, 0, "no credentials came in time");
 		}

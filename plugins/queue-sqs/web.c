@@ -135,11 +135,23 @@ void swm_sqs_call_finish(struct swm_sqs_call *call)
 	*call = (struct swm_sqs_call){0};
 }
 
+/* What comes has been said since it was looked the last time; the rest of a long answer
+ * takes longer. */
+static void note_since(struct swm_sqs_call *call)
+{
+	int64_t looked_ms = call->web->looked_ms;
+
+	call->since_ms = looked_ms > call->since_ms ? looked_ms : call->since_ms;
+}
+
 static size_t write_answer(char *bytes, size_t one, size_t count, void *ctx)
 {
 	struct swm_sqs_call *call = ctx;
 
 	(void)one; /* always 1 */
+	if (call->answer.len == 0) {
+		note_since(call);
+	}
 	if (count > ANSWER_BYTES_MAX - call->answer.len) {
 		return 0;
 	}
@@ -213,7 +225,7 @@ static void end_early(struct swm_sqs_call *call, swm_status status, const struct
 	call->phase = SWM_SQS_ENDED;
 	call->verdict = (struct swm_sqs_verdict){
 		.status = status,
-		.again = status == SWM_E_UNAVAILABLE,
+		.again = status == SWM_E_UNAVAILABLE || status == SWM_E_TIMEOUT,
 	};
 	if (why != NULL) {
 		call->verdict.why = *why;
@@ -235,7 +247,9 @@ void swm_sqs_call_start(struct swm_sqs_call *call, int64_t until_ms)
 {
 	struct swm_sqs_keys *keys = NULL;
 	struct swm_error why = {0};
-	swm_status status = swm_sqs_keys_get(call->web->queue, until_ms, &keys, &why);
+	int64_t keys_ms = swm_sqs_until_ms(call->web->queue->call_timeout_ms / 2);
+	swm_status status = swm_sqs_keys_get(
+		call->web->queue, keys_ms < until_ms ? keys_ms : until_ms, &keys, &why);
 	bool ready;
 
 	call->tries++;
@@ -293,8 +307,6 @@ static void harvest(struct swm_sqs_web *web)
 		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
 		swm_sqs_verdict_of(call, code);
 		detach(call);
-		call->since_ms =
-			web->looked_ms > call->since_ms ? web->looked_ms : call->since_ms;
 		call->renew = code == CURLE_OPERATION_TIMEDOUT;
 		call->doubted = call->doubted || call->verdict.doubt;
 	}

@@ -50,7 +50,7 @@ struct swm_sqs_call {
 	bool renew;          /* on a connection of its own: the last one hung */
 	int64_t patience_ms; /* how long the server may take by agreement */
 	int64_t next_ms;     /* monotonic: not made before */
-	int64_t since_ms;    /* monotonic: the answer came after this */
+	int64_t since_ms;    /* monotonic: the answer began to come after this */
 	uint32_t tries;
 	uint32_t keys_number;
 	struct swm_sqs_verdict verdict;
@@ -87,7 +87,8 @@ void swm_sqs_call_reset(struct swm_sqs_call *call);
 
 void swm_sqs_call_finish(struct swm_sqs_call *call);
 
-/* Begins an attempt, which takes until then at most. If it cannot begin it has ENDED. */
+/* Begins an attempt, which takes until then at most; it waits for keys, if these have to
+ * be fetched, for half the time of a call. If it cannot begin it has ENDED. */
 void swm_sqs_call_start(struct swm_sqs_call *call, int64_t until_ms);
 
 /* Gives up an attempt under way: it has ENDED in doubt. */
