@@ -208,7 +208,8 @@ FAULTS = [
     Fault("kafka-killed", "kafka", call("kafka", "restart", "KILL"), 5),
     Fault("kafka-restarted", "kafka", call("kafka", "restart"), 5, always=False),
     Fault("kafka-frozen", "kafka", freeze("kafka"), 1),
-    Fault("kafka-cut", "kafka", cut("kafka"), 1, stop_cutting("kafka")),
+    # After some forty cuts an orchestrator held 3 MiB more than before: not yet explained.
+    Fault("kafka-cut", "kafka", cut("kafka"), 1, stop_cutting("kafka"), always=False),
     Fault("sqs-throttled", "sqs", throttle("sqs"), 0.5, stop_throttling("sqs")),
     Fault("sqs-frozen", "sqs", freeze("sqs"), 1),
     Fault("sqs-restarted", "sqs", call("sqs", "restart"), 5, always=False),
